@@ -1,0 +1,95 @@
+"""A click event and the one codec for its JSON, used by every producer and consumer.
+
+Item and session ids are strings; a producer may send integers, which are read as decimal.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+#: Event types with codes of their own, in code order; any other type is kept as a string by the
+#: codec and coded as ``other`` in arrays.
+EVENT_TYPES: tuple[str, ...] = ("view", "cart", "purchase", "other")
+_CODES = {name: code for code, name in enumerate(EVENT_TYPES)}
+
+#: Years 1970 to 2286 in milliseconds: what a clock of events may say.
+MAX_TS_MS = 10_000_000_000_000
+
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+_IntId = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class EventError(ValueError):
+    """The bytes are not an event; the message is the reason for the dead letter."""
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing a shopper did.
+
+    Attributes:
+        session_id: who; equal to the Kafka record key.
+        item_id: with which item.
+        ts: when, milliseconds since 1970-01-01 UTC.
+        type: ``view``, ``cart``, ``purchase`` or another word.
+        seq: order of events of one session within the same millisecond, if the producer knows it.
+        features: session features such as ``device`` and ``country``.
+    """
+
+    session_id: str
+    item_id: str
+    ts: int
+    type: str = "view"
+    seq: int | None = None
+    features: dict[str, str] = {}
+
+
+class EventMessage(msgspec.Struct, frozen=True):
+    """The JSON of an event as it may come in: the source of the published JSON Schema."""
+
+    session_id: _Id | _IntId
+    item_id: _Id | _IntId
+    ts: Annotated[int, msgspec.Meta(ge=0, le=MAX_TS_MS)]
+    type: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "view"
+    seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+    features: dict[
+        Annotated[str, msgspec.Meta(max_length=64)], Annotated[str, msgspec.Meta(max_length=256)]
+    ] = {}
+
+
+_decoder = msgspec.json.Decoder(EventMessage)
+_encoder = msgspec.json.Encoder()
+
+
+def decode_event(data: bytes) -> Event:
+    """The event in ``data`` (UTF-8 JSON); unknown fields are ignored.
+
+    Raises:
+        EventError: the bytes are not JSON, or not an event; the message says which field.
+    """
+    try:
+        m = _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise EventError(_reason(data, e)) from None
+    return Event(str(m.session_id), str(m.item_id), m.ts, m.type, m.seq, m.features)
+
+
+def encode_event(event: Event) -> bytes:
+    """The UTF-8 JSON of ``event``; fields at their default are left out."""
+    return _encoder.encode(event)
+
+
+def type_code(name: str) -> int:
+    """The int8 code of an event type."""
+    return _CODES.get(name, len(EVENT_TYPES) - 1)
+
+
+def _reason(data: bytes, error: Exception) -> str:
+    if not data:
+        return "empty value"
+    if data[:1] == b"\0":
+        return "magic byte 0: framed by a Confluent serializer, plain JSON is expected"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return f"not an event: {error}"

@@ -1,0 +1,84 @@
+"""The contract that every model serves under.
+
+A predictor is arrays plus a JSON config. It gets contexts of catalog rows (unknown items are
+already left out) and scores every item of the catalog. Three promises, held by a contract suite:
+
+* ``top_k`` equals ``score`` followed by an exact sort (score descending, then row ascending);
+* the scores of a context do not depend on the company it is scored in, to the bit;
+* every score is finite, for an empty context too (its slate is never shown: see the recommender).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from session_rec.ragged import Ragged
+from session_rec.retrieval import top_k
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Predictor(ABC):
+    """Scores the catalog for a batch of contexts."""
+
+    #: Name of the model kind in the manifest.
+    kind: ClassVar[str]
+    #: What is read of a context: of ``items``, ``ts``, ``types``.
+    inputs: ClassVar[tuple[str, ...]] = ("items",)
+
+    #: N, the number of items scored.
+    n_items: int
+
+    @abstractmethod
+    def score(self, contexts: Ragged) -> NDArray[np.float32]:
+        """float32 [B, N]: the score of every item as the next one of each context.
+
+        Reads at most the newest items that the model was made for; longer contexts are fine.
+        """
+
+    def top_k(
+        self, contexts: Ragged, k: int, blocked: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The k best rows, int32 [B, k], and their scores, float32 [B, k].
+
+        ``blocked`` (bool [N] or [B, N]) marks items that may not be shown. Slots that cannot be
+        filled have row -1 and score -inf.
+        """
+        return top_k(self.score(contexts), k, blocked)
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """The JSON-able settings that, with the arrays and files, make this predictor again."""
+
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """The weights, written as safetensors."""
+
+    def files(self) -> Mapping[str, bytes]:
+        """Further files of the bundle by name, such as ``encoder.onnx``."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def restore(
+        cls, config: Mapping[str, Any], arrays: Arrays, directory: Path, n_items: int
+    ) -> Self:
+        """The predictor that was saved. ``directory`` holds its further files."""
+
+
+def full_tiles(
+    left: NDArray[np.float32], table: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """``left @ table.T``, float32 [B, N], whose rows do not depend on B.
+
+    OpenBLAS takes another path, with other last bits, for a single row: a lone row is doubled.
+    """
+    if len(left) == 1:
+        return np.matmul(np.repeat(left, 2, axis=0), table.T)[:1]
+    return np.matmul(left, table.T)
