@@ -1,0 +1,43 @@
+"""The most clicked items, whatever the context: the floor under every model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from session_rec.predictors.base import Arrays, Predictor
+from session_rec.ragged import Ragged
+
+
+class Popularity(Predictor):
+    """Scores every item by its number of training events."""
+
+    kind: ClassVar[str] = "popularity"
+
+    def __init__(self, count: NDArray[np.float32]) -> None:
+        self.n_items = len(count)
+        self._count = count
+
+    @classmethod
+    def fit(cls, sessions: Ragged, n_items: int) -> Self:
+        """Counts the events of ``sessions`` by item."""
+        return cls(np.bincount(sessions.rows, minlength=n_items).astype(np.float32))
+
+    def score(self, contexts: Ragged) -> NDArray[np.float32]:
+        return np.tile(self._count, (len(contexts), 1))
+
+    def config(self) -> dict[str, Any]:
+        return {}
+
+    def arrays(self) -> Arrays:
+        return {"count": self._count}
+
+    @classmethod
+    def restore(
+        cls, config: Mapping[str, Any], arrays: Arrays, directory: Path, n_items: int
+    ) -> Self:
+        return cls(arrays["count"])
