@@ -159,8 +159,7 @@ def verify(directory: Path) -> Manifest:
         size = path.stat().st_size
         if size != entry["bytes"] or size > MAX_FILE_BYTES:
             raise BundleError(
-                f"{path} has {size} bytes, its manifest says {entry['bytes']}: "
-                "copy the model again"
+                f"{path} has {size} bytes, its manifest says {entry['bytes']}: copy the model again"
             )
         with path.open("rb") as f:
             digest = hashlib.file_digest(f, "sha256").hexdigest()

@@ -29,8 +29,9 @@ def new_directory(target: Path, replace: bool = False) -> Iterator[Path]:
     try:
         yield tmp
         if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old",
-                                        dir=target.parent))
+            old = Path(
+                tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent)
+            )
             os.rename(target, old / target.name)
             os.rename(tmp, target)
             shutil.rmtree(old)

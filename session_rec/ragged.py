@@ -46,8 +46,9 @@ class Ragged:
 
     def newest(self, max_length: int) -> Ragged:
         """Every sequence cut to its newest ``max_length`` entries."""
-        return self.window(np.maximum(self.offsets[:-1], self.offsets[1:] - max_length),
-                           self.offsets[1:])
+        return self.window(
+            np.maximum(self.offsets[:-1], self.offsets[1:] - max_length), self.offsets[1:]
+        )
 
     def window(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Ragged:
         """New sequences ``rows[starts[i]:ends[i]]``; windows may overlap."""

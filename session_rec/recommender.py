@@ -128,6 +128,17 @@ class Recommender:
             scores[empty] = self.popular_scores
         return scores
 
+    def best(
+        self, scores: NDArray[np.float32], contexts: Ragged, k: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The slates that :meth:`recommend_many` gives for ``contexts``, from their ``scores``.
+
+        Returns:
+            rows int32 [B, k] and scores float32 [B, k], as :func:`session_rec.retrieval.top_k`.
+        """
+        known = contexts.keep(contexts.rows != UNKNOWN)
+        return top_k(scores, k, self.policy.blocked(self.catalog, known))
+
     @property
     def popular_scores(self) -> NDArray[np.float32]:
         """float32 [N]: training counts, the scores of the fallback slate."""

@@ -30,9 +30,7 @@ def predictor_class(kind: str) -> type[Predictor]:
         BundleError: no such kind.
     """
     if kind not in _KINDS:
-        raise BundleError(
-            f"unknown model kind {kind!r}; this version serves {', '.join(_KINDS)}"
-        )
+        raise BundleError(f"unknown model kind {kind!r}; this version serves {', '.join(_KINDS)}")
     module, name = _KINDS[kind].split(":")
     cls: type[Predictor] = getattr(import_module(module), name)
     return cls

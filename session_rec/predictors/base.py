@@ -72,9 +72,7 @@ class Predictor(ABC):
         """The predictor that was saved. ``directory`` holds its further files."""
 
 
-def full_tiles(
-    left: NDArray[np.float32], table: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def full_tiles(left: NDArray[np.float32], table: NDArray[np.float32]) -> NDArray[np.float32]:
     """``left @ table.T``, float32 [B, N], whose rows do not depend on B.
 
     OpenBLAS takes another path, with other last bits, for a single row: a lone row is doubled.

@@ -1,0 +1,56 @@
+"""The ``session-rec`` command: finds its sub-commands by entry points.
+
+Exit codes: 0 done, 1 a defect of ours (with a traceback), 2 something the user gave cannot be used
+(one sentence), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import entry_points
+
+# One BLAS thread, set before numpy is imported: scores are then the same bits on every run, and a
+# daemon takes the one core it was given.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import typer
+from rich.console import Console
+
+from session_rec.errors import UserError
+
+GROUP = "session_rec.commands"  #: entry points of this group are ``register(app)`` functions
+
+
+def build_app() -> typer.Typer:
+    """The application with every installed sub-command."""
+    app = typer.Typer(
+        name="session-rec",
+        help="Session-based next-event prediction: train on clickstreams, serve from Kafka.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+        entry.load()(app)
+    return app
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake ends in one sentence and exit code 2."""
+    console = Console(stderr=True)
+    try:
+        build_app()()
+    except UserError as e:
+        console.print(
+            f"session-rec: {e}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("session-rec: interrupted", markup=False)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

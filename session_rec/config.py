@@ -1,0 +1,101 @@
+"""One TOML file per job, read into a frozen pydantic model; the command line overrides values."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from session_rec.errors import ConfigError
+
+
+class Config(BaseModel):
+    """Base of every job's settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def load_config(path: Path | None, model: type[C], overrides: Sequence[str] = ()) -> C:
+    """The settings in the TOML file ``path`` (None: all defaults), with ``key=value`` overrides.
+
+    An override's key may be dotted (``topics.events=clicks``); its value is read as TOML, and as
+    a plain string where it is none.
+
+    Raises:
+        ConfigError: the file is missing or not TOML, a key is unknown (the nearest known one is
+            named) or a value does not fit.
+    """
+    values: dict[str, Any] = {} if path is None else read_toml(path)
+    for override in overrides:
+        _override(values, override)
+    return parse_config(values, model, str(path) if path else "the settings")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigError: it is missing or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is not there: give the path of a TOML file") from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigError(f"{path} cannot be read: {e}") from None
+    except tomllib.TOMLDecodeError as e:
+        raise ConfigError(f"{path} is not TOML: {e}") from None
+
+
+def parse_config(values: dict[str, Any], model: type[C], where: str) -> C:
+    """``values`` as a ``model``; ``where`` names their source in errors.
+
+    Raises:
+        ConfigError: as in :func:`load_config`.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        key = ".".join(str(p) for p in first["loc"])
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(first["loc"][-1]), _keys(model), n=1, cutoff=0.0)
+            raise ConfigError(
+                f"{where}: unknown key {key!r}; the nearest known one is {near[0]!r}"
+            ) from None
+        message = first["msg"].removeprefix("Value error, ")
+        subject = f"{key!r}: " if key else ""
+        raise ConfigError(f"{where}: {subject}{message[0].lower() + message[1:]}") from None
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    keys = list(model.model_fields)
+    for field in model.model_fields.values():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += _keys(inner)
+    return keys
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, sep, text = override.partition("=")
+    if not sep or not key.strip():
+        raise ConfigError(f"{override!r} is not an override: write key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.strip().split(".")
+    table = values
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{override!r}: {parent!r} is a value, not a table")
+    table[last] = value

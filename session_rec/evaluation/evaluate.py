@@ -1,0 +1,138 @@
+"""Scores a saved model on recorded sessions: every position, all items ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from session_rec.errors import DataError
+from session_rec.evaluation.metrics import CUTOFFS, gains, pessimistic_ranks, session_intervals
+from session_rec.evaluation.protocol import Protocol
+from session_rec.event_log import Questions, SessionLog
+from session_rec.recommender import MICRO_BATCH, Recommender
+from session_rec.sessions import SessionRules
+
+#: Called with the number of questions just answered.
+Progress = Callable[[int], None]
+
+#: Length of the slates that coverage and shown popularity are measured on.
+SLATE = 20
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of one model under one protocol.
+
+    Attributes:
+        model: name of the model.
+        protocol: what the figures mean.
+        metrics: ``hr@20`` and the like, as fractions.
+        intervals: 95 % interval of each metric.
+        coverage: share of the catalog that stands in at least one slate of 20.
+        shown_popularity: mean over all shown items of their popularity rank, as a fraction of
+            the catalog: 0 shows only the most clicked item, 0.5 is what chance shows.
+        fallback: share of contexts without a known item.
+        unknown_targets: share of answers outside the catalog.
+        seconds: time spent in scoring and ranking.
+        ranks: int64 [Q], rank of each answer; for paired comparison.
+        session: int64 [Q], the session of each question.
+    """
+
+    model: str
+    protocol: Protocol
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    coverage: float
+    shown_popularity: float
+    fallback: float
+    unknown_targets: float
+    seconds: float
+    ranks: NDArray[np.int64]
+    session: NDArray[np.int64]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures with their protocol as JSON-able values, without the single ranks."""
+        return {
+            "model": self.model,
+            "metrics": self.metrics,
+            "intervals": {k: list(v) for k, v in self.intervals.items()},
+            f"coverage@{SLATE}": self.coverage,
+            f"shown_popularity@{SLATE}": self.shown_popularity,
+            "fallback": self.fallback,
+            "unknown_targets": self.unknown_targets,
+            "protocol": self.protocol.to_dict(),
+        }
+
+
+def evaluate(
+    recommender: Recommender,
+    log: SessionLog,
+    *,
+    name: str,
+    split: str,
+    rules: SessionRules | None = None,
+    min_prefix: int = 1,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Ranks the next item of every position of ``log``, under ``rules`` (default: the model's).
+
+    Raises:
+        DataError: no position of the log has a next event.
+        NonFiniteScoreError: the model gave NaN or infinity.
+    """
+    rules = rules or recommender.rules
+    questions = log.questions(recommender.catalog, rules, min_prefix)
+    if len(questions) == 0:
+        raise DataError("no session has two events in a row: there is nothing to evaluate")
+    begin = perf_counter()
+    ranks, shown = rank_all(recommender, questions, progress)
+    seconds = perf_counter() - begin
+    values = gains(ranks, CUTOFFS)
+    n = len(recommender.catalog)
+    popularity_rank = np.empty(n)
+    popularity_rank[recommender.catalog.by_popularity] = np.arange(n)
+    unknown = questions.events.rows < 0
+    known_before = np.concatenate(([0], np.cumsum(~unknown)))
+    return Evaluation(
+        name,
+        Protocol(
+            data=log.fingerprint,
+            split=split,
+            rules=rules.to_dict(),
+            min_prefix=min_prefix,
+            questions=len(questions),
+            sessions=len(np.unique(questions.session)),
+        ),
+        {k: float(v.mean()) for k, v in values.items()},
+        session_intervals(values, questions.session, seed=0),
+        float(np.count_nonzero(shown)) / n,
+        float((shown * popularity_rank).sum() / max(shown.sum(), 1)) / n,
+        float(np.mean(known_before[questions.ends] == known_before[questions.starts])),
+        float(np.mean(questions.targets < 0)),
+        seconds,
+        ranks,
+        questions.session,
+    )
+
+
+def rank_all(
+    recommender: Recommender, questions: Questions, progress: Progress | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rank of every answer, int64 [Q], and how often each item was shown, int64 [N]."""
+    ranks = np.empty(len(questions), np.int64)
+    shown = np.zeros(len(recommender.catalog), np.int64)
+    for i in range(0, len(questions), MICRO_BATCH):
+        batch = slice(i, min(i + MICRO_BATCH, len(questions)))
+        contexts = questions.contexts(batch)
+        scores = recommender.score(contexts)
+        rows, _ = recommender.best(scores, contexts, SLATE)
+        shown += np.bincount(rows[rows >= 0], minlength=len(shown))
+        ranks[batch] = pessimistic_ranks(scores, questions.targets[batch])
+        if progress is not None:
+            progress(len(contexts))
+    return ranks, shown
