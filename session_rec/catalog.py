@@ -59,7 +59,8 @@ class Catalog:
     @cached_property
     def by_popularity(self) -> NDArray[np.int32]:
         """int32 [N]: rows, most clicked first, then row ascending."""
-        return np.lexsort((np.arange(len(self)), -self.count)).astype(np.int32)
+        order: NDArray[np.int32] = np.lexsort((np.arange(len(self)), -self.count)).astype(np.int32)
+        return order
 
     def row(self, item_id: str) -> int:
         """The row of ``item_id``, or :data:`UNKNOWN`."""

@@ -37,6 +37,9 @@ class Policy:
         return mask
 
 
+SHOW_ALL = Policy()  #: nothing is left out
+
+
 def _mask(catalog: Catalog, item_ids: Iterable[str]) -> NDArray[np.bool_]:
     mask = np.zeros(len(catalog), bool)
     rows = catalog.rows(item_ids)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from session_rec.catalog import UNKNOWN, Catalog
-from session_rec.policy import Policy
+from session_rec.policy import SHOW_ALL, Policy
 from session_rec.predictors.base import Predictor
 from session_rec.ragged import Ragged
 from session_rec.retrieval import top_k
@@ -40,7 +40,7 @@ class Recommender:
     predictor: Predictor
     rules: SessionRules
     fingerprint: str = ""
-    policy: Policy = Policy()
+    policy: Policy = SHOW_ALL
 
     @classmethod
     def load(cls, path: str | Path, policy: Policy | None = None) -> Recommender:

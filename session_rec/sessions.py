@@ -270,4 +270,5 @@ def _within_horizon(
     length = ts[lasts] - ts[firsts] + horizon_ms + 1
     base = np.concatenate(([0], np.cumsum(length)[:-1]))
     axis = base[run] + ts - ts[firsts][run]
-    return np.searchsorted(axis, axis - horizon_ms, side="left").astype(np.int64)
+    first: NDArray[np.int64] = np.searchsorted(axis, axis - horizon_ms, side="left")
+    return first

@@ -77,6 +77,9 @@ def full_tiles(left: NDArray[np.float32], table: NDArray[np.float32]) -> NDArray
 
     OpenBLAS takes another path, with other last bits, for a single row: a lone row is doubled.
     """
+    scores: NDArray[np.float32]
     if len(left) == 1:
-        return np.matmul(np.repeat(left, 2, axis=0), table.T)[:1]
-    return np.matmul(left, table.T)
+        scores = np.matmul(np.repeat(left, 2, axis=0), table.T)[:1]
+    else:
+        scores = np.matmul(left, table.T)
+    return scores
