@@ -1,0 +1,1 @@
+"""The Transformers4Rec model: building, training, checkpoints, export."""
