@@ -1,0 +1,55 @@
+"""Figures as a table that a person reads, with the protocol under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from session_rec.evaluation.evaluate import SLATE, Evaluation
+from session_rec.evaluation.protocol import Protocol
+
+
+def percent(value: float) -> str:
+    """A fraction as percent with two digits."""
+    return f"{100 * value:.2f}"
+
+
+def evaluation_table(rows: Sequence[Evaluation]) -> Table:
+    """One line per model; the interval stands as plus or minus half its width."""
+    table = Table(
+        title="Next-item quality, percent", caption=caption(rows[0].protocol), box=SIMPLE_HEAD
+    )
+    table.add_column("model")
+    for name in ("HR@1", "HR@5", "HR@10", "HR@20", "MRR@20", "NDCG@20", "cov.", "pop."):
+        table.add_column(name, justify="right", no_wrap=True)
+    for r in rows:
+        m = r.metrics
+        table.add_row(
+            r.model,
+            *(percent(m[f"hr@{k}"]) for k in (1, 5, 10)),
+            with_interval(m["hr@20"], r.intervals["hr@20"]),
+            with_interval(m["mrr@20"], r.intervals["mrr@20"]),
+            percent(m["ndcg@20"]),
+            f"{100 * r.coverage:.1f}",
+            f"{100 * r.shown_popularity:.1f}",
+        )
+    return table
+
+
+def with_interval(value: float, bounds: tuple[float, float]) -> str:
+    """``65.03 ±0.95`` in percent: the figure and half the width of its interval."""
+    return f"{percent(value)} ±{percent((bounds[1] - bounds[0]) / 2)}"
+
+
+def caption(p: Protocol) -> str:
+    """The protocol in a few lines."""
+    rules = ", ".join(f"{k} {v}" for k, v in p.rules.items())
+    return (
+        f"{p.questions:,} questions in {p.sessions:,} sessions of {p.split} ({p.data[:12]}): "
+        f"{p.positions}; {p.candidates}; ties {p.ties}; unknown target {p.unknown_targets}. "
+        f"Rules: {rules}; min_prefix {p.min_prefix}. ± half the interval: {p.interval}. "
+        f"cov.: share of the catalog in slates of {SLATE}; pop.: mean popularity rank of what is "
+        "shown, percent of the catalog."
+    )
