@@ -1,0 +1,59 @@
+# make demo, make test: each sets up everything it needs, once.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+SERVING := .venv-serving
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-serving soak check format clean
+
+help:
+	@echo "make demo          generate a shop, train, evaluate, stream: the whole of it (no Kafka needed)"
+	@echo "make test          run the tests"
+	@echo "make test-serving  prove the small install: load a model and stream without torch"
+	@echo "make soak          run the slow tests"
+	@echo "make check         ruff, mypy, import-linter"
+
+demo: $(VENV)/.installed
+	@$(BIN)/session-rec demo
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -m "not soak"
+
+soak: $(VENV)/.installed
+	$(BIN)/python -m pytest -m soak --timeout 3600
+
+test-serving: $(VENV)/.installed $(SERVING)/.installed
+	$(BIN)/python tests/serving/make_model.py $(SERVING)/model
+	$(SERVING)/bin/python tests/serving/check.py $(SERVING)/model
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) $(SERVING) runs
+
+# The stamp is written last: an install that was cut short is done again.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(call need_python)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt torch==2.13.0 -e '.[train,dev]'
+	@touch $@
+
+$(SERVING)/.installed: pyproject.toml constraints-serving.txt $(shell find session_rec streaming -name '*.py')
+	@$(call need_python)
+	@rm -rf $(SERVING) && $(PYTHON) -m venv $(SERVING)
+	$(SERVING)/bin/python -m pip install --disable-pip-version-check -q -c constraints-serving.txt .
+	@touch $@
+
+define need_python
+"$(or $(PYTHON),python3)" -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else 1)' 2>/dev/null \
+	|| { echo "session-rec needs Python 3.11 ($(or $(PYTHON),no python3) is not): install it, or say where it is with make PYTHON=/path/to/python3.11" >&2; exit 2; }
+endef
