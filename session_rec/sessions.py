@@ -230,14 +230,27 @@ def context_starts(
     index = np.arange(t, dtype=np.int64)
     if t == 0:
         return index
-    begins = np.ones(t, bool)
-    begins[1:] = session[1:] != session[:-1]
-    if not rules.as_given:
-        begins[1:] |= np.diff(ts) > rules.inactivity_ms
+    begins = session_begins(session, ts, rules)
     start = np.maximum.accumulate(np.where(begins, index, 0))
     if not rules.as_given:
         start = np.maximum(start, _within_horizon(ts, begins, rules.horizon_ms))
     return np.maximum(start, index - rules.max_length + 1)
+
+
+def session_begins(
+    session: NDArray[np.int64], ts: NDArray[np.int64], rules: SessionRules
+) -> NDArray[np.bool_]:
+    """bool [T]: the events that begin a session: the first of an id, or after too long a gap.
+
+    Between two of them lies a maximal session (a visit): no context reaches beyond it, and every
+    event in it but the last has a next one. Args are as in :func:`context_starts`.
+    """
+    begins = np.ones(len(ts), bool)
+    begins[1:] = session[1:] != session[:-1]
+    if not rules.as_given:
+        # A next event beyond the horizon has a context without the one before: another session.
+        begins[1:] |= np.diff(ts) > min(rules.inactivity_ms, rules.horizon_ms)
+    return begins
 
 
 def scored_positions(
@@ -247,13 +260,7 @@ def scored_positions(
 
     Args are as in :func:`context_starts`.
     """
-    if len(ts) == 0:
-        return np.zeros(0, np.int64)
-    follows = session[1:] == session[:-1]
-    if not rules.as_given:
-        # A next event beyond the horizon has a context without p: it answers another question.
-        follows = follows & (np.diff(ts) <= min(rules.inactivity_ms, rules.horizon_ms))
-    return np.flatnonzero(follows)
+    return np.flatnonzero(~session_begins(session, ts, rules)[1:])
 
 
 def _within_horizon(
@@ -267,7 +274,10 @@ def _within_horizon(
     run = np.cumsum(begins) - 1
     firsts = np.flatnonzero(begins)
     lasts = np.append(firsts[1:], len(ts)) - 1
-    length = ts[lasts] - ts[firsts] + horizon_ms + 1
+    span = ts[lasts] - ts[firsts]
+    # A horizon beyond every run cuts nothing; laid end to end it would overflow int64.
+    horizon_ms = min(horizon_ms, int(span.max()))
+    length = span + horizon_ms + 1
     base = np.concatenate(([0], np.cumsum(length)[:-1]))
     axis = base[run] + ts - ts[firsts][run]
     first: NDArray[np.int64] = np.searchsorted(axis, axis - horizon_ms, side="left")
