@@ -1,0 +1,152 @@
+"""Every model kind that can be trained: its settings, and the function that fits it.
+
+Jobs and benchmarks go through this one table, so all models get their data in the same way. The
+libraries of a model are imported when it is fitted, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+
+from session_rec.config import Config
+from session_rec.errors import ConfigError
+from session_rec.predictors.base import Predictor
+from session_rec.predictors.popularity import Popularity
+from session_rec.predictors.sequential_rules import SequentialRules, SequentialRulesConfig
+from session_rec.predictors.session_popularity import SessionPopularity, SessionPopularityConfig
+from session_rec.predictors.vmis_knn import VmisKnn, VmisKnnConfig
+from session_rec.ragged import Ragged
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained predictor.
+
+    Attributes:
+        predictor: ready to be written as a model directory.
+        record: JSON-able facts about the training: ``deterministic``, ``history`` and the like.
+        seconds: wall-clock time of the training.
+    """
+
+    predictor: Predictor
+    record: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class FitData:
+    """What a model is fitted on.
+
+    Attributes:
+        train, valid: sessions of catalog rows, in chronological order; ``valid`` serves early
+            stopping only and may be empty.
+        n_items: catalog size.
+        run_dir: a place for checkpoints and logs.
+        console: where to show progress; None is silent.
+    """
+
+    train: Ragged
+    valid: Ragged
+    n_items: int
+    run_dir: Path
+    console: Console | None = None
+
+
+class PopularityConfig(Config):
+    """Popularity has no settings."""
+
+
+def _popularity(data: FitData, config: Any) -> Fitted:
+    return Fitted(Popularity.fit(data.train, data.n_items))
+
+
+def _session_popularity(data: FitData, config: Any) -> Fitted:
+    return Fitted(SessionPopularity.fit(data.train, data.n_items, config))
+
+
+def _sequential_rules(data: FitData, config: Any) -> Fitted:
+    return Fitted(SequentialRules.fit(data.train, data.n_items, config))
+
+
+def _vmis_knn(data: FitData, config: Any) -> Fitted:
+    return Fitted(VmisKnn.fit(data.train, data.n_items, config))
+
+
+def _item2vec(data: FitData, config: Any) -> Fitted:
+    from training.item2vec import fit
+
+    predictor, record = fit(data.train, data.n_items, config, progress=data.console)
+    return Fitted(predictor, record)
+
+
+def _transformer(data: FitData, config: Any) -> Fitted:
+    from training.transformer.export import export_predictor
+    from training.transformer.loop import fit
+
+    trained = fit(
+        data.train, data.valid, data.n_items, config, run_dir=data.run_dir, progress=data.console
+    )
+    record = {"deterministic": True, "history": trained.history}
+    return Fitted(export_predictor(trained), record)
+
+
+def _item2vec_config() -> type[BaseModel]:
+    from training.item2vec import Item2VecConfig
+
+    return Item2VecConfig
+
+
+def _transformer_config() -> type[BaseModel]:
+    from training.transformer.config import TransformerConfig
+
+    return TransformerConfig
+
+
+_Fit = Callable[[FitData, Any], Fitted]
+_FITTERS: dict[str, tuple[Callable[[], type[BaseModel]], _Fit]] = {
+    "popularity": (lambda: PopularityConfig, _popularity),
+    "session-popularity": (lambda: SessionPopularityConfig, _session_popularity),
+    "sequential-rules": (lambda: SequentialRulesConfig, _sequential_rules),
+    "vmis-knn": (lambda: VmisKnnConfig, _vmis_knn),
+    "item2vec": (_item2vec_config, _item2vec),
+    "transformer": (_transformer_config, _transformer),
+}
+
+
+def trainable_kinds() -> tuple[str, ...]:
+    """The model kinds that can be trained, simplest first."""
+    return tuple(_FITTERS)
+
+
+def model_config(kind: str) -> type[BaseModel]:
+    """The settings class of a model kind.
+
+    Raises:
+        ConfigError: no such kind.
+    """
+    return _lookup(kind)[0]()
+
+
+def fit_model(kind: str, data: FitData, config: BaseModel) -> Fitted:
+    """Fits a model of ``kind`` with its settings.
+
+    Raises:
+        ConfigError: no such kind.
+    """
+    begin = perf_counter()
+    fitted = _lookup(kind)[1](data, config)
+    record = {"deterministic": True, **fitted.record}
+    return Fitted(fitted.predictor, record, perf_counter() - begin)
+
+
+def _lookup(kind: str) -> tuple[Callable[[], type[BaseModel]], _Fit]:
+    if kind not in _FITTERS:
+        raise ConfigError(f"unknown model kind {kind!r}: choose one of {', '.join(_FITTERS)}")
+    return _FITTERS[kind]
