@@ -1,0 +1,46 @@
+"""Commands of the offline jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from session_rec.config import load_config
+from session_rec.console import err, out, write_json
+from session_rec.evaluation.table import evaluation_table
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the offline jobs to the command line."""
+    from training.prepare.commands import register as register_prepare
+    from training.shop.commands import register as register_shop
+
+    register_shop(app)
+    register_prepare(app)
+    app.command()(train)
+
+
+def train(
+    kind: Annotated[str, typer.Argument(help="Model kind: item2vec, transformer, vmis-knn …")],
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file of the job.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value over the file; may repeat.")
+    ] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Also write figures here.")
+    ] = None,
+) -> None:
+    """Train a model of KIND on prepared sessions and write its directory."""
+    from training.train import TrainConfig
+    from training.train import train as run
+
+    job = load_config(config, TrainConfig, settings or ())
+    result = run(kind, job, err)
+    target = job.out or Path("runs/models") / kind
+    if result is not None:
+        out.print(evaluation_table([result]))
+        if json_out:
+            write_json(json_out, result.to_dict())
+    out.print(f"model written to {target}", markup=False)
