@@ -1,0 +1,59 @@
+"""TOML into settings: strict, and helpful when it fails."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from session_rec.config import Config, load_config
+from session_rec.errors import ConfigError
+
+
+class Topics(Config):
+    events: str = "clicks"
+
+
+class Job(Config):
+    epochs: int = Field(3, ge=1)
+    name: str = "x"
+    topics: Topics = Topics()
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "job.toml"
+    path.write_text(text)
+    return path
+
+
+def test_file_and_overrides(tmp_path):
+    path = write(tmp_path, 'epochs = 5\n[topics]\nevents = "a"\n')
+    job = load_config(path, Job, ["topics.events=b", "name=some words", "epochs=7"])
+    assert job == Job(epochs=7, name="some words", topics=Topics(events="b"))
+
+
+def test_an_unknown_key_names_the_nearest(tmp_path):
+    with pytest.raises(ConfigError, match="unknown key 'epoch'; the nearest known one is 'epochs'"):
+        load_config(write(tmp_path, "epoch = 5"), Job)
+    with pytest.raises(ConfigError, match="'topics.event'.*'events'"):
+        load_config(None, Job, ["topics.event=b"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("epochs = 0", "'epochs': input should be greater"),
+        ("epochs = ", "is not TOML"),
+        ('epochs = "many"', "'epochs'"),
+        ('topics = "a"', "'topics'"),
+    ],
+)
+def test_values_that_do_not_fit(tmp_path, text, words):
+    with pytest.raises(ConfigError, match=words):
+        load_config(write(tmp_path, text), Job)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigError, match="is not there"):
+        load_config(tmp_path / "no.toml", Job)
+    with pytest.raises(ConfigError, match="key=value"):
+        load_config(None, Job, ["epochs"])
