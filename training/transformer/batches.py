@@ -71,4 +71,5 @@ def session_weights(sessions: Ragged, half_life_days: float) -> NDArray[np.float
         return np.ones(len(sessions), np.float32)
     ended = sessions.ts[sessions.offsets[1:] - 1]
     age_days = (ended.max() - ended) / 86_400_000
-    return np.exp2(-age_days / half_life_days).astype(np.float32)
+    weights: NDArray[np.float32] = np.exp2(-age_days / half_life_days).astype(np.float32)
+    return weights

@@ -1,10 +1,9 @@
 """Checkpoints of a training run: tensors as safetensors, the rest as JSON, nothing pickled.
 
-A run directory holds ``checkpoints/step-00001234-0003/`` with ``tensors.safetensors`` (weights, best
-weights, optimizer moments) and ``state.json``
-(the numbers are steps and finished epochs). A checkpoint is written beside under a temporary
-name and renamed when whole, so that a killed run leaves the previous one. No random state is
-kept: everything random in a step follows from (seed, step).
+A run directory holds ``checkpoints/step-00001234-0003/`` (steps and finished epochs) with
+``tensors.safetensors`` (weights, best weights, optimizer moments) and ``state.json``. A checkpoint
+is written beside under a temporary name and renamed when whole, so that a killed run leaves the
+previous one. No random state is kept: everything random in a step follows from (seed, step).
 """
 
 from __future__ import annotations

@@ -29,7 +29,10 @@ def cooccurrence_vectors(
     norms = np.linalg.norm(vectors, axis=1)
     alone = norms < 1e-9
     vectors[alone] = rng.standard_normal((int(alone.sum()), dim))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    start: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(
+        np.float32
+    )
+    return start
 
 
 def _pair_counts(sessions: Ragged, n_items: int) -> sparse.csr_matrix:

@@ -199,9 +199,7 @@ class _Run:
         return learning_rate(step, self.total_steps, self.config)
 
     def _batches(self, epoch: int) -> list[NDArray[np.int64]]:
-        return epoch_batches(
-            self.sessions.lengths, self.config.batch_size, self.config.seed, epoch
-        )
+        return epoch_batches(self.sessions.lengths, self.config.batch_size, self.config.seed, epoch)
 
     def _save(self) -> None:
         ckpt.save_checkpoint(

@@ -28,6 +28,9 @@ class CosineScores(nn.Module):
         power: exponent on the counts.
     """
 
+    cumulative: Tensor | None
+    log_inclusion: Tensor | None
+
     def __init__(
         self,
         table: nn.Embedding,

@@ -14,7 +14,7 @@ from training.transformer.compat import import_transformers4rec
 from training.transformer.config import TransformerConfig
 from training.transformer.loss import CosineScores
 
-tr = import_transformers4rec()
+tr: Any = import_transformers4rec()
 
 #: Name of the one input: int64 [B, L], catalog row + 1, right-padded with 0.
 ITEM_ID = "item_id"
@@ -170,16 +170,16 @@ def _schema(n_items: int, config: TransformerConfig) -> Any:
 
 
 def _body_config(config: TransformerConfig) -> Any:
-    common = dict(
-        d_model=config.d_model,
-        n_head=config.n_heads,
-        n_layer=config.n_layers,
+    common = {
+        "d_model": config.d_model,
+        "n_head": config.n_heads,
+        "n_layer": config.n_layers,
         # One more than a context: in training the target of the newest position comes along.
-        total_seq_length=config.max_length + 1,
-        initializer_range=0.02,
-        layer_norm_eps=1e-5,
-        dropout=config.dropout_residual,
-    )
+        "total_seq_length": config.max_length + 1,
+        "initializer_range": 0.02,
+        "layer_norm_eps": 1e-5,
+        "dropout": config.dropout_residual,
+    }
     if config.architecture == "xlnet":
         return tr.XLNetConfig.build(**common)
     built = tr.GPT2Config.build(**common)

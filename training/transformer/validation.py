@@ -27,9 +27,7 @@ def torch_scores(model: Any, contexts: Ragged, config: TransformerConfig) -> NDA
     return scores
 
 
-def validation_metrics(
-    model: Any, valid: Ragged, config: TransformerConfig
-) -> dict[str, float]:
+def validation_metrics(model: Any, valid: Ragged, config: TransformerConfig) -> dict[str, float]:
     """``mrr20`` and ``hr20`` (0..1) over every position p >= 1, ties counted against the model."""
     contexts, targets = prefixes(valid, config.max_length)
     order = np.argsort(contexts.lengths, kind="stable")
