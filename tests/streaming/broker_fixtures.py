@@ -1,0 +1,216 @@
+"""Brokers for tests: the embedded one, and a real Apache Kafka wherever there is one.
+
+A test that takes `broker` runs on both. The real broker is the one that KAFKA_BOOTSTRAP_SERVERS
+names; else one is started from `../shared/kafka` beside the repository, where that and Java are
+there; else the test is skipped, or fails where SESSION_REC_REQUIRE_KAFKA=1 asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+
+from streaming.embedded_broker import EmbeddedBroker
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_APACHE_START = _REPOSITORY.parent / "shared" / "kafka" / "broker"
+_READY_LINE = "Kafka Server started"
+_START_TIMEOUT_S = 120  # 3 s on an idle machine
+_STOP_TIMEOUT_S = 30
+# Shorter than by default, so that tests of failing members and producers need not wait.
+_MIN_SESSION_TIMEOUT_MS = 500
+_APACHE_OVERRIDES = {
+    "group.min.session.timeout.ms": str(_MIN_SESSION_TIMEOUT_MS),
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
+}
+SCRAM_USER, SCRAM_PASSWORD = "shop", "shop-secret"  # what the start script creates
+
+
+@dataclass
+class Broker:
+    """A broker that a test may use; `security` holds client settings of kafka-python.
+
+    `min_session_timeout_ms` is the shortest that a group member may ask for: 6000 on a cluster
+    with default settings, less on the brokers that are started here.
+    """
+
+    name: str
+    bootstrap_servers: str
+    security: dict[str, Any] = field(default_factory=dict)
+    min_session_timeout_ms: int = _MIN_SESSION_TIMEOUT_MS
+    _admin: KafkaAdminClient | None = None
+
+    @property
+    def admin(self) -> KafkaAdminClient:
+        """A client for administration, shared by all who ask."""
+        if self._admin is None:
+            self._admin = KafkaAdminClient(
+                bootstrap_servers=self.bootstrap_servers, **self.security
+            )
+        return self._admin
+
+    def topic(
+        self,
+        partitions: int = 1,
+        configs: Mapping[str, str] | None = None,
+        prefix: str = "topic",
+    ) -> str:
+        """Creates a topic that nobody else uses and returns its name once it is ready."""
+        name = unique(prefix)
+        self.admin.create_topics(
+            [
+                NewTopic(
+                    name=name,
+                    num_partitions=partitions,
+                    replication_factor=1,
+                    topic_configs=dict(configs or {}),
+                )
+            ]
+        )
+        deadline = time.monotonic() + 10
+        while True:
+            found = self.admin.describe_topics([name])
+            if found and len(found[0]["partitions"]) == partitions:
+                return name
+            assert time.monotonic() < deadline, f"{name} has no partitions after 10 s: {found}"
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
+
+
+def unique(prefix: str) -> str:
+    """A name for a topic, group or transactional id that no other test uses."""
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+@contextlib.contextmanager
+def apache_broker_started(
+    directory: Path, mode: str = "plaintext", overrides: Mapping[str, str] | None = None
+) -> Iterator[Broker]:
+    """A real broker of its own, stopped at the end; skips where there is none to start.
+
+    `mode` is plaintext, tls, scram or scram-tls. The test is skipped where Apache Kafka or Java
+    is missing, and fails where SESSION_REC_REQUIRE_KAFKA=1 says that it must be there.
+    """
+    for what, present in ((_APACHE_START, _APACHE_START.exists()), ("java", shutil.which("java"))):
+        if not present:
+            missing_kafka(f"no Apache Kafka to start: {what} is not there")
+    directory.mkdir(parents=True, exist_ok=True)
+    port = _free_ports(3)
+    log = directory / "broker.log"
+    environment = {"BROKER_TIER": "1", "BROKER_HEAP": "256m"} | os.environ
+    settings = _APACHE_OVERRIDES | dict(overrides or {})
+    environment["BROKER_OVERRIDES"] = "\n".join(f"{k}={v}" for k, v in settings.items())
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(_APACHE_START), str(port), str(directory), mode],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+    broker = Broker("apache", f"127.0.0.1:{port}", _security(mode, directory))
+    try:
+        _wait_until_ready(process, log)
+        yield broker
+    finally:
+        broker.close()
+        process.terminate()
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _security(mode: str, directory: Path) -> dict[str, Any]:
+    security: dict[str, Any] = {}
+    if "scram" in mode:
+        security |= {
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_mechanism": "SCRAM-SHA-256",
+            "sasl_plain_username": SCRAM_USER,
+            "sasl_plain_password": SCRAM_PASSWORD,
+        }
+    if "tls" in mode:
+        security["security_protocol"] = "SASL_SSL" if "scram" in mode else "SSL"
+        security["ssl_cafile"] = str(directory / "ca.pem")
+    return security
+
+
+def _free_ports(count: int) -> int:
+    """The first of `count` ports in a row that nothing listens on."""
+    for _ in range(100):
+        with contextlib.ExitStack() as stack:
+            first = stack.enter_context(socket.socket())
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            try:
+                for offset in range(1, count):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port + offset))
+            except (OSError, OverflowError):
+                continue
+            return port
+    raise AssertionError(f"no {count} free ports in a row")
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while _READY_LINE not in log.read_text(errors="replace"):
+        running = process.poll() is None
+        if not running or time.monotonic() > deadline:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+            state = f"not ready after {_START_TIMEOUT_S} s" if running else "it ended"
+            pytest.fail(f"Apache Kafka did not start ({state}):\n{tail}")
+        time.sleep(0.1)
+
+
+def missing_kafka(reason: str) -> NoReturn:
+    """Skips the test, or fails it where SESSION_REC_REQUIRE_KAFKA=1."""
+    if os.environ.get("SESSION_REC_REQUIRE_KAFKA") == "1":
+        pytest.fail(f"SESSION_REC_REQUIRE_KAFKA=1, but {reason}")
+    pytest.skip(f"{reason}; set KAFKA_BOOTSTRAP_SERVERS to run it on a broker of yours")
+
+
+@pytest.fixture
+def embedded_broker() -> Iterator[Broker]:
+    """A fresh embedded broker."""
+    with EmbeddedBroker(min_session_timeout_ms=_MIN_SESSION_TIMEOUT_MS) as running:
+        broker = Broker("embedded", running.bootstrap_servers)
+        yield broker
+        broker.close()
+
+
+@pytest.fixture(scope="session")
+def apache_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A real Apache Kafka, one for the whole session."""
+    servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if servers:
+        broker = Broker("apache", servers, min_session_timeout_ms=6_000)
+        yield broker
+        broker.close()
+        return
+    with apache_broker_started(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(params=["embedded", "apache"])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    """Both brokers, one after the other: what holds on one must hold on the other."""
+    found: Broker = request.getfixturevalue(f"{request.param}_broker")
+    return found
