@@ -70,9 +70,11 @@ def evaluate(
     sessions: Annotated[Path, typer.Option("--sessions", help="Parquet of prepared sessions.")],
     split: Annotated[str, typer.Option(help="What to call the split in the protocol.")] = "",
     min_prefix: Annotated[int, typer.Option(min=1, help="Events before a question.")] = 1,
+    cost: Annotated[bool, typer.Option(help="Also time single contexts and batches.")] = False,
     json_out: JsonOut = None,
 ) -> None:
     """Rank the next item of every position of SESSIONS among all items."""
+    from session_rec.evaluation.cost import measure_cost
     from session_rec.evaluation.evaluate import evaluate as run
     from session_rec.evaluation.table import evaluation_table
     from session_rec.event_log import read_sessions
@@ -86,10 +88,10 @@ def evaluate(
             "the models were trained under unlike session rules: their figures would "
             "not compare; evaluate them one by one"
         )
-    results = []
+    results, costs = [], []
     for path, recommender in recommenders:
-        total = len(log.questions(recommender.catalog, recommender.rules, min_prefix))
-        with progress_bar(f"evaluate {path.name}", total) as advance:
+        questions = log.questions(recommender.catalog, recommender.rules, min_prefix)
+        with progress_bar(f"evaluate {path.name}", len(questions)) as advance:
             results.append(
                 run(
                     recommender,
@@ -100,6 +102,13 @@ def evaluate(
                     progress=advance,
                 )
             )
-    out.print(evaluation_table(results))
+        costs.append(measure_cost(recommender, questions) if cost else None)
+    out.print(evaluation_table(results, costs))
     if json_out:
-        write_json(json_out, [r.to_dict() for r in results])
+        write_json(
+            json_out,
+            [
+                r.to_dict() | ({"cost_ms": c.to_dict()} if c else {})
+                for r, c in zip(results, costs, strict=True)
+            ],
+        )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from session_rec.evaluation.cost import Cost
 from session_rec.evaluation.evaluate import SLATE, Evaluation
 from session_rec.evaluation.protocol import Protocol
 
@@ -16,15 +18,21 @@ def percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
-def evaluation_table(rows: Sequence[Evaluation]) -> Table:
-    """One line per model; the interval stands as plus or minus half its width."""
+def evaluation_table(rows: Sequence[Evaluation], costs: Sequence[Cost | None] = ()) -> Table:
+    """One line per model; the interval stands as plus or minus half its width.
+
+    ``costs``, where given, is parallel to ``rows``.
+    """
     table = Table(
         title="Next-item quality, percent", caption=caption(rows[0].protocol), box=SIMPLE_HEAD
     )
     table.add_column("model")
     for name in ("HR@1", "HR@5", "HR@10", "HR@20", "MRR@20", "NDCG@20", "cov.", "pop."):
         table.add_column(name, justify="right", no_wrap=True)
-    for r in rows:
+    if any(costs):
+        table.add_column("ms", justify="right", no_wrap=True)
+        table.add_column("ms/64", justify="right", no_wrap=True)
+    for r, cost in zip_longest(rows, costs):
         m = r.metrics
         table.add_row(
             r.model,
@@ -34,6 +42,7 @@ def evaluation_table(rows: Sequence[Evaluation]) -> Table:
             percent(m["ndcg@20"]),
             f"{100 * r.coverage:.1f}",
             f"{100 * r.shown_popularity:.1f}",
+            *((f"{cost.single_p50:.2f}", f"{cost.batch_p50:.2f}") if cost else ()),
         )
     return table
 
@@ -51,5 +60,5 @@ def caption(p: Protocol) -> str:
         f"{p.positions}; {p.candidates}; ties {p.ties}; unknown target {p.unknown_targets}. "
         f"Rules: {rules}; min_prefix {p.min_prefix}. ± half the interval: {p.interval}. "
         f"cov.: share of the catalog in slates of {SLATE}; pop.: mean popularity rank of what is "
-        "shown, percent of the catalog."
+        "shown, percent of the catalog; ms: per context, alone and in a batch of 64."
     )
