@@ -48,4 +48,5 @@ def measure_cost(
     timed(1, 10)  # caches and lazy set-up are not what a running service pays
     single = timed(1, calls)
     batch = timed(MICRO_BATCH, max(calls // 4, 1))
-    return Cost(*(float(q) for q in np.quantile(single, [0.5, 0.99])), float(np.median(batch)))
+    p50, p99 = np.quantile(single, [0.5, 0.99])
+    return Cost(float(p50), float(p99), float(np.median(batch)))
