@@ -37,7 +37,8 @@ def epoch_batches(
         batches += [chunk[i : i + batch_size] for i in range(0, len(chunk), batch_size)]
     # T4R's mlm masking squeezes a batch of one session away.
     if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2] = np.concatenate([batches[-2], batches.pop()])
+        left_over = batches.pop()
+        batches[-1] = np.concatenate([batches[-1], left_over])
     return [batches[i] for i in rng.permutation(len(batches))]
 
 

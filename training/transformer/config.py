@@ -25,56 +25,56 @@ class TransformerConfig(BaseModel):
     """The Hugging Face body: causal GPT2, or bidirectional XLNet."""
     masking: Literal["clm", "mlm"] = "clm"
     """Training objective of Transformers4Rec: clm (next item, GPT2) or mlm (masked, XLNet)."""
-    d_model: int = Field(128, ge=4)
+    d_model: int = Field(default=128, ge=4)
     """Size of the item vectors and of the hidden states."""
-    n_layers: int = Field(2, ge=1)
+    n_layers: int = Field(default=2, ge=1)
     """Transformer blocks."""
-    n_heads: int = Field(4, ge=1)
+    n_heads: int = Field(default=4, ge=1)
     """Attention heads of a block; divides ``d_model``."""
-    max_length: int = Field(20, ge=1)
+    max_length: int = Field(default=20, ge=1)
     """Newest items of a context that the model reads."""
-    dropout_embedding: float = Field(0.4, ge=0, lt=1)
+    dropout_embedding: float = Field(default=0.4, ge=0, lt=1)
     """Share of the input embedding's numbers dropped in training (GPT2; XLNet has one rate)."""
-    dropout_residual: float = Field(0.2, ge=0, lt=1)
+    dropout_residual: float = Field(default=0.2, ge=0, lt=1)
     """Dropout on the output of each sub-layer; XLNet uses it everywhere."""
-    dropout_attention: float = Field(0.1, ge=0, lt=1)
+    dropout_attention: float = Field(default=0.1, ge=0, lt=1)
     """Dropout on the attention weights (GPT2)."""
-    mlm_probability: float = Field(0.3, gt=0, lt=1)
+    mlm_probability: float = Field(default=0.3, gt=0, lt=1)
     """Share of a session's items masked in training (mlm only); at least one is."""
-    temperature: float = Field(0.07, gt=0)
+    temperature: float = Field(default=0.07, gt=0)
     """Scores are cosines divided by this."""
 
-    num_negatives: int = Field(4096, ge=0)
+    num_negatives: int = Field(default=4096, ge=0)
     """Draws per batch for the sampled softmax, shared by its positions. 0, or no fewer than there
     are items: full softmax."""
-    negative_power: float = Field(0.75, ge=0)
+    negative_power: float = Field(default=0.75, ge=0)
     """Negatives are drawn in proportion to popularity to this power; 0 is uniform."""
     item_start: Literal["cooccurrence", "random"] = "cooccurrence"
     """Where the item table starts: PPMI of co-clicks and truncated SVD, or random directions."""
-    recency_half_life_days: float = Field(0.0, ge=0)
+    recency_half_life_days: float = Field(default=0.0, ge=0)
     """A session this old counts half in the loss; 0 weighs all alike. Needs ``ts`` to be a
     clock."""
 
-    epochs: int = Field(8, ge=1)
+    epochs: int = Field(default=8, ge=1)
     """Passes over the sessions; the learning rate's course is laid out for all of them."""
-    batch_size: int = Field(128, ge=1)
+    batch_size: int = Field(default=128, ge=1)
     """Sessions per step. Small ones are clearly better (64 to 128)."""
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
     """Peak learning rate of AdamW (one cycle)."""
-    warmup: float = Field(0.1, ge=0, lt=1)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
     """Share of all steps over which the learning rate rises to its peak."""
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled weight decay, on matrices only."""
-    clip_norm: float = Field(1.0, gt=0)
+    clip_norm: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient of a step."""
-    patience: int = Field(2, ge=1)
+    patience: int = Field(default=2, ge=1)
     """Epochs without a better validation MRR@20 before training stops."""
 
-    seed: int = Field(1, ge=0)
+    seed: int = Field(default=1, ge=0)
     """The same seed, data and thread count give the same weights to the bit."""
-    threads: int = Field(2, ge=1)
+    threads: int = Field(default=2, ge=1)
     """Threads that torch computes with."""
-    checkpoint_minutes: float = Field(5.0, gt=0)
+    checkpoint_minutes: float = Field(default=5.0, gt=0)
     """A checkpoint is written after each epoch and whenever this many minutes have passed."""
 
     @model_validator(mode="after")
