@@ -56,9 +56,7 @@ def consume(broker: Broker, topic: str, count: int, **settings: Any) -> list[Any
 
 def produce_raw(client: ProtocolClient, topic: str, records: bytes | None) -> Any:
     Topic = ProduceRequest.TopicProduceData
-    data = Topic(
-        name=topic, partition_data=[Topic.PartitionProduceData(index=0, records=records)]
-    )
+    data = Topic(name=topic, partition_data=[Topic.PartitionProduceData(index=0, records=records)])
     request = ProduceRequest(transactional_id=None, acks=-1, timeout_ms=5000, topic_data=[data])
     return client.call(request, ProduceResponse, 9).responses[0].partition_responses[0]
 
