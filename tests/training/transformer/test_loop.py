@@ -85,16 +85,18 @@ def test_random_data_teach_nothing(tiny: TransformerConfig, tmp_path: Path) -> N
 
 _CHILD = """
     import json, os, sys
-    import torch.utils.tensorboard
     from pathlib import Path
     from training.transformer import loop
     from training.transformer.config import TransformerConfig
     from tests_conftest import N_ITEMS, walks
 
+    runs = json.loads(sys.argv[1])
+    short = TransformerConfig.model_validate_json(runs[0][1]).model_copy(update={"epochs": 1})
+    loop.fit(walks(40, 0), walks(2, 1), N_ITEMS, short, run_dir=Path("warm"))
     step = loop._Run._step
     codes = {}
-    # One process pays for the imports; each run is a fork of it.
-    for name, config, kill_at, number in json.loads(sys.argv[1]):
+    # One process pays for imports and first calls; each run is a fork of it.
+    for name, config, kill_at, number in runs:
         child = os.fork()
         if child == 0:
             def counted(self, which):
