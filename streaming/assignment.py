@@ -1,0 +1,43 @@
+"""Rebalances, noted on the client's thread and acted upon on ours."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+
+Change = tuple[str, list[TopicPartition]]
+
+
+class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Holds newly assigned partitions still until they were told where to begin.
+
+    The callbacks run inside ``poll`` on the client's I/O thread, where nothing may block: they
+    only pause and take notes. Nothing is in flight then, for every batch is committed before the
+    next poll.
+    """
+
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        self._consumer = consumer
+        self._changes: deque[Change] = deque()
+
+    def changes(self) -> Iterable[Change]:
+        """``assigned``, ``revoked`` or ``lost`` with the partitions, in order, once each."""
+        while self._changes:
+            yield self._changes.popleft()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        partitions = sorted(assigned)
+        for tp in partitions:
+            # Any position keeps the client from looking for one itself; nothing is read from it.
+            self._consumer.pause(tp)
+            self._consumer.seek(tp, 0)
+        self._changes.append(("assigned", partitions))
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._changes.append(("revoked", sorted(revoked)))
+
+    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        self._changes.append(("lost", sorted(lost)))

@@ -1,0 +1,215 @@
+"""The daemon: poll -> decode -> contexts -> recommend -> produce -> flush -> commit."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import FencedInstanceIdError, KafkaError, OffsetOutOfRangeError
+
+from session_rec.bundle import read_manifest
+from session_rec.errors import UserError
+from session_rec.policy import Policy
+from session_rec.recommender import Recommender
+from streaming.assignment import Assignment
+from streaming.config import StreamConfig
+from streaming.contexts import PartitionContexts
+from streaming.dead_letters import DeadLetters
+from streaming.delivery import Delivery
+from streaming.kafka_clients import make_consumer
+from streaming.outputs import Output
+from streaming.pipeline import Partition, Pipeline, Question
+from streaming.positions import Positions
+from streaming.preflight import check_cluster
+from streaming.shutdown import Shutdown
+from streaming.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+#: Longest wait in a poll, milliseconds; a signal is seen within it. Records end the wait at once.
+_POLL_MS = 200
+
+
+class Daemon:
+    """One process of the service; everything happens on the thread that calls :meth:`run`.
+
+    Args:
+        config: its settings.
+
+    Raises:
+        UserError: the model, the cluster or the topics cannot be used.
+    """
+
+    def __init__(self, config: StreamConfig) -> None:
+        self._config = config
+        recommender = Recommender.load(
+            config.model,
+            Policy(config.exclude_seen, frozenset(config.blocked_items)),
+        )
+        self._settings = config.context_settings(recommender.rules)
+        if self._settings.rules != recommender.rules:
+            log.warning("session rules differ from the model's: what is served was not evaluated")
+        dead_letters = DeadLetters(config.topics.dead_letters, check_cluster(config))
+        self.pipeline = Pipeline(
+            recommender,
+            dead_letters,
+            config.topics.predictions,
+            k=config.k,
+            micro_batch=config.micro_batch,
+            max_future_skew_ms=config.max_future_skew_ms,
+            conflate_lag=config.conflate_lag if config.conflate else None,
+        )
+        self.telemetry = Telemetry(self.pipeline, read_manifest(config.model).kind)
+        if config.metrics:
+            self.telemetry.serve(config.metrics_host, config.metrics_port)
+        self._consumer: KafkaConsumer = make_consumer(config)
+        self._delivery = Delivery(config, self._consumer, dead_letters)
+        self._assignment = Assignment(self._consumer)
+        self._positions = Positions(self._consumer, config, self._settings)
+        self._partitions: dict[TopicPartition, Partition] = {}
+        log.info("model %s (%s, %d items), session rules %s", recommender.fingerprint,
+                 config.model, len(recommender.catalog), self._settings.rules.to_dict())
+
+    def run(self, shutdown: Shutdown) -> None:
+        """Serves until a signal asks to stop; then everything taken is delivered and committed.
+
+        Raises:
+            UserError: records expired unread, or another process took our place.
+            DeliveryError: the cluster went away for longer than ``delivery_timeout_s``.
+        """
+        try:
+            self._positions.first_commit()
+            self._consumer.subscribe([self._config.topics.events], listener=self._assignment)
+            while not shutdown.requested:
+                self._round()
+            log.info("stopping: everything taken is committed, leaving the group")
+        finally:
+            self._consumer.close(autocommit=False, timeout_ms=5000)
+            self._delivery.close(5.0)
+        counts = asdict(self.pipeline.accounts)
+        log.info("stopped after %d records: %s", counts.pop("consumed"), counts)
+
+    def _round(self) -> None:
+        batch = self._poll()
+        self._take_changes()
+        self._measure_lag()
+        if batch:
+            with self.telemetry.timed("batch"):
+                self._process(batch)
+            self._measure_lag()
+
+    def _measure_lag(self) -> None:
+        for tp, partition in self._partitions.items():
+            high = self._consumer.highwater(tp)
+            if high is not None:
+                partition.lag = max(high - partition.contexts.next_offset, 0)
+
+    def _poll(self) -> dict[TopicPartition, list[Any]]:
+        try:
+            records: dict[TopicPartition, list[Any]] = self._consumer.poll(timeout_ms=_POLL_MS)
+            return records
+        except OffsetOutOfRangeError:
+            self._after_expiry()
+        except FencedInstanceIdError:
+            raise UserError(
+                f"another process joined group {self._config.group_id!r} as "
+                f"{self._config.group_instance_id!r}: give each its own group_instance_id"
+            ) from None
+        except KafkaError as e:
+            if not e.retriable:
+                raise
+            log.warning("poll: %s", e)
+            time.sleep(0.5)
+        return {}
+
+    def _process(self, batch: dict[TopicPartition, list[Any]]) -> None:
+        timed = self.telemetry.timed
+        questions: list[Question] = []
+        letters: list[Output] = []
+        with timed("contexts"):
+            for tp, records in batch.items():
+                if (partition := self._partitions.get(tp)) is None:
+                    continue
+                asked, dead = self.pipeline.take(partition, records)
+                questions += asked
+                letters += dead
+        self._delivery.send(letters)
+        answers = self.pipeline.answer(questions)
+        while True:
+            with timed("recommend"):
+                outputs = next(answers, None)
+            if outputs is None:
+                break
+            with timed("send"):
+                self._delivery.send(outputs)
+        with timed("flush"):
+            self._delivery.settle()
+        offsets = {}
+        for tp in batch:
+            partition = self._partitions.get(tp)
+            if partition and partition.contexts.next_offset > partition.committed:
+                offsets[tp] = self._positions.commit_entry(partition.contexts)
+        if offsets:
+            with timed("commit"):
+                done = self._delivery.commit(offsets)
+            if done:
+                for tp, entry in offsets.items():
+                    self._partitions[tp].committed = entry.offset
+        oldest = min(records[0].timestamp for records in batch.values())
+        self.telemetry.age.observe(max(time.time() - oldest / 1000, 0.0))
+
+    def _take_changes(self) -> None:
+        for kind, partitions in self._assignment.changes():
+            self.telemetry.rebalances[kind] += 1
+            log.info("%s: %s", kind, [tp.partition for tp in partitions])
+            for tp in partitions:
+                if kind == "assigned":
+                    if tp in self._consumer.assignment():
+                        self._begin(tp)
+                else:
+                    self._drop(tp)
+
+    def _begin(self, tp: TopicPartition) -> None:
+        position = self._positions.find(tp)
+        contexts = PartitionContexts(self._settings, position.read_from, position.stream_time)
+        self.pipeline.notices.lost += position.lost
+        name = f"{tp.topic}-{tp.partition}"
+        self._adopt(tp, Partition(name, contexts, position.emit_from, position.emit_from))
+        self._consumer.seek(tp, position.read_from)
+        self._consumer.resume(tp)
+        log.info("partition %d: emitting from offset %d, contexts rebuilt from %d", tp.partition,
+                 position.emit_from, position.read_from)
+
+    def _adopt(self, tp: TopicPartition, partition: Partition) -> None:
+        self._drop(tp)
+        self._partitions[tp] = self.telemetry.partitions[tp.partition] = partition
+
+    def _drop(self, tp: TopicPartition) -> None:
+        partition = self._partitions.pop(tp, None)
+        if partition is not None:
+            self.telemetry.left(partition)
+            self.telemetry.partitions.pop(tp.partition, None)
+
+    def _after_expiry(self) -> None:
+        """Records expired between two polls: stop, or go on where the log begins now."""
+        tps = list(self._partitions)
+        begins = self._consumer.beginning_offsets(tps)
+        ends = self._consumer.end_offsets(tps)
+        for tp in tps:
+            begin, end, old = begins[tp], ends[tp], self._partitions[tp]
+            at = old.contexts.next_offset
+            if begin <= at <= end:
+                continue
+            # What had been emitted before and was only read again is not lost.
+            unread = max(at, old.emit_from) if at < begin else at
+            emit_from = max(begin, old.emit_from)
+            if not begin <= unread <= end:
+                self.pipeline.notices.lost += self._positions.lose(tp, unread, begin, end)
+                emit_from = begin
+            contexts = PartitionContexts(self._settings, begin, old.contexts.stream_time)
+            self._adopt(tp, Partition(old.name, contexts, emit_from, min(old.committed, emit_from)))
+            self._consumer.seek(tp, begin)
+            log.warning("partition %d: going on from offset %d", tp.partition, begin)

@@ -1,0 +1,175 @@
+"""At-least-once: outputs are kept until the brokers have them, only then are offsets committed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import (
+    CommitFailedError,
+    FencedInstanceIdError,
+    IllegalGenerationError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from kafka.structs import OffsetAndMetadata
+
+from session_rec.errors import UserError
+from streaming.config import StreamConfig
+from streaming.dead_letters import DeadLetters
+from streaming.kafka_clients import make_producer
+from streaming.outputs import Output
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which the client gives a record back to us, so that we may tell and try again.
+_CLIENT_TIMEOUT_S = 15.0
+
+
+class DeliveryError(Exception):
+    """The outputs of a batch could not be delivered in time; nothing of it was committed."""
+
+
+class Delivery:
+    """Sends the outputs of one batch after another and commits the offsets behind them.
+
+    Args:
+        config: the daemon's settings.
+        consumer: the group's consumer, which commits.
+        dead_letters: cuts letters that their topic refuses.
+    """
+
+    def __init__(
+        self, config: StreamConfig, consumer: KafkaConsumer, dead_letters: DeadLetters
+    ) -> None:
+        self._config = config
+        self._consumer = consumer
+        self._dead_letters = dead_letters
+        self._producer = self._make_producer()
+        self._sent: list[tuple[Output, Any]] = []
+        self._failed: list[Output] = []
+
+    def send(self, outputs: Iterable[Output]) -> None:
+        """Hands outputs to the client; they are kept until :meth:`settle`."""
+        producer, sent = self._producer, self._sent
+        for output in outputs:
+            try:
+                future = producer.send(
+                    output.topic, key=output.key, value=output.value, headers=output.headers
+                )
+            except MessageSizeTooLargeError:
+                self._failed.append(self._smaller(output))
+            except KafkaError as e:
+                log.warning("cannot send to %s: %s", output.topic, e)
+                self._failed.append(output)
+            else:
+                sent.append((output, future))
+
+    def settle(self) -> None:
+        """Waits until the brokers have every output of the batch, sending again what failed.
+
+        Raises:
+            DeliveryError: not within ``delivery_timeout_s``.
+            UserError: a prediction is larger than its topic takes.
+        """
+        deadline = time.monotonic() + self._config.delivery_timeout_s
+        while self._failed or self._sent:
+            reason = self._flush(deadline)
+            if not self._failed:
+                return
+            if time.monotonic() >= deadline:
+                raise DeliveryError(
+                    f"{len(self._failed)} messages could not be delivered within "
+                    f"{self._config.delivery_timeout_s:g} s ({reason}); nothing of them is "
+                    "committed, a restart goes on where the last commit stands"
+                )
+            again, self._failed = self._failed, []
+            if reason is not None:
+                log.warning("%d messages were not delivered (%s): sending them again",
+                            len(again), reason)
+                # The idempotent producer cannot go on after a batch of its sequence failed.
+                self._producer.close(timeout=0)
+                time.sleep(0.5)
+                self._producer = self._make_producer(deadline)
+            self.send(again)
+
+    def commit(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> bool:
+        """Commits exactly these offsets; False where the group moved on without us.
+
+        Raises:
+            DeliveryError: the cluster does not take the commit within ``delivery_timeout_s``.
+            UserError: another process uses our ``group_instance_id``.
+        """
+        try:
+            self._consumer.commit(
+                offsets, timeout_ms=round(self._config.delivery_timeout_s * 1000)
+            )
+        except FencedInstanceIdError:
+            raise UserError(
+                f"another process joined group {self._config.group_id!r} as "
+                f"{self._config.group_instance_id!r}: give each its own group_instance_id"
+            ) from None
+        except (CommitFailedError, IllegalGenerationError, UnknownMemberIdError,
+                RebalanceInProgressError) as e:
+            log.warning("the group rebalanced before the commit, its next owner repeats: %s", e)
+            return False
+        except KafkaError as e:
+            raise DeliveryError(f"the offsets could not be committed: {e}") from e
+        return True
+
+    def close(self, timeout_s: float) -> None:
+        """Closes the producer."""
+        self._producer.close(timeout=timeout_s)
+
+    def _flush(self, deadline: float) -> str | None:
+        """Collects what was not delivered into ``_failed``; returns a reason to try anew."""
+        reason = None
+        try:
+            self._producer.flush(timeout=max(deadline - time.monotonic(), 0.1))
+        except KafkaError as e:
+            reason = str(e)
+        sent, self._sent = self._sent, []
+        for output, future in sent:
+            if future.succeeded():
+                continue
+            error = future.exception
+            if isinstance(error, MessageSizeTooLargeError):
+                self._failed.append(self._smaller(output))
+            else:
+                self._failed.append(output)
+                reason = str(error) if error is not None else reason or "no answer"
+        return reason
+
+    def _smaller(self, output: Output) -> Output:
+        shrunk = None
+        if output.topic == self._config.topics.dead_letters:
+            shrunk = self._dead_letters.shrink(output)
+        if shrunk is None:
+            raise UserError(
+                f"a message of {len(output.value or b'')} bytes is larger than topic "
+                f"{output.topic!r} takes: raise its max.message.bytes or lower k"
+            )
+        return shrunk
+
+    def _make_producer(self, deadline: float | None = None) -> KafkaProducer:
+        timeout_ms = round(min(_CLIENT_TIMEOUT_S, self._config.delivery_timeout_s) * 1000)
+        while True:
+            try:
+                return make_producer(
+                    self._config.kafka,
+                    delivery_timeout_ms=timeout_ms,
+                    request_timeout_ms=min(10_000, timeout_ms),
+                    max_block_ms=timeout_ms,
+                )
+            except UserError as e:
+                # At start the user is told; while running, the cluster is expected to come back.
+                if deadline is None:
+                    raise
+                if time.monotonic() >= deadline:
+                    raise DeliveryError(str(e)) from None
+                log.warning("%s", e)

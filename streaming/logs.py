@@ -1,0 +1,29 @@
+"""Logging of the stream commands: text lines on stderr."""
+
+from __future__ import annotations
+
+import logging
+
+
+class _Harmless(logging.Filter):
+    """Lets kafka-python's lines about its own garbage collection pass unseen."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "weakly-referenced object no longer exists" not in record.getMessage()
+
+
+def set_up_logging(level: str) -> None:
+    """Logs of ``level`` and above to stderr; kafka-python's from WARNING.
+
+    kafka-python's DEBUG lines hold passwords, so they are never shown.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(_Harmless())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    kafka = logging.getLogger("kafka")
+    kafka.setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    # SCRAM without TLS is the operator's choice, once made in the settings.
+    logging.getLogger("kafka.net.sasl").setLevel(logging.ERROR)

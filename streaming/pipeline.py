@@ -1,0 +1,193 @@
+"""Records in, outputs out: decode, contexts, slates. Knows nothing of Kafka's network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from session_rec.events import EventError, decode_event, type_code
+from session_rec.recommender import Recommender
+from session_rec.sessions import Entry
+from streaming.accounting import Accounts, Notices
+from streaming.contexts import Fate, PartitionContexts
+from streaming.dead_letters import DeadLetters
+from streaming.messages import SCHEMA_VERSION, Prediction, encode_prediction
+from streaming.outputs import Output
+
+
+@dataclass
+class Partition:
+    """A partition of the events topic while it is ours.
+
+    Attributes:
+        name: ``topic-partition``, the stem of prediction ids.
+        contexts: its live sessions.
+        emit_from: records before this offset rebuild the contexts and emit nothing.
+        committed: the offset committed last.
+        lag: records on the broker that are not taken yet.
+    """
+
+    name: str
+    contexts: PartitionContexts
+    emit_from: int
+    committed: int
+    lag: int = 0
+
+    @property
+    def rebuilding(self) -> bool:
+        """True while records are read again with emission off."""
+        return self.contexts.next_offset < self.emit_from
+
+
+class Question(NamedTuple):
+    """An event that gets a prediction, with the context after it."""
+
+    id: str
+    session_id: str
+    key: bytes
+    ts: int
+    in_order: bool
+    context: list[Entry]
+
+
+@dataclass
+class Pipeline:
+    """Turns the records of a poll into questions and dead letters, and questions into slates.
+
+    Attributes:
+        recommender: the model.
+        dead_letters: makes dead letters.
+        predictions_topic: where slates go.
+        k: items per slate.
+        micro_batch: contexts scored at once.
+        max_future_skew_ms: how far an event may be ahead of its record; None is no check.
+        conflate_lag: lag from which only the newest context of a session in a poll is kept; None
+            is never.
+        accounts, notices: what was counted so far.
+    """
+
+    recommender: Recommender
+    dead_letters: DeadLetters
+    predictions_topic: str
+    k: int = 20
+    micro_batch: int = 64
+    max_future_skew_ms: int | None = None
+    conflate_lag: int | None = None
+    accounts: Accounts = field(default_factory=Accounts)
+    notices: Notices = field(default_factory=Notices)
+
+    def __post_init__(self) -> None:
+        inputs = self.recommender.predictor.inputs
+        self._reads_ts, self._reads_types = "ts" in inputs, "types" in inputs
+
+    def take(
+        self, partition: Partition, records: Sequence[Any]
+    ) -> tuple[list[Question], list[Output]]:
+        """Hands the records of one partition to its contexts, in offset order.
+
+        Returns:
+            The questions that they raise, and the dead letters among them.
+        """
+        contexts, notices = partition.contexts, self.notices
+        counted = Accounts()
+        questions: list[Question] = []
+        letters: list[Output] = []
+        row = self.recommender.catalog.row
+        skew = self.max_future_skew_ms
+        fates = dict.fromkeys(Fate, 0)
+        for record in records:
+            offset = record.offset
+            if offset < contexts.next_offset:
+                notices.redelivered += 1
+                continue
+            silent = offset < partition.emit_from
+            if silent:
+                notices.rebuilt += 1
+            else:
+                counted.consumed += 1
+            key, value = record.key, record.value
+            if value is None and key is not None:
+                contexts.erase(key.decode("utf-8", "replace"), offset)
+                counted.tombstones += not silent
+                continue
+            try:
+                if key is None:
+                    raise EventError("null key: the record key must be the session id")
+                event = decode_event(value)
+                if skew is not None and event.ts > record.timestamp + skew:
+                    raise EventError(
+                        f"ts {event.ts} is more than {skew} ms after the record's timestamp "
+                        f"{record.timestamp}"
+                    )
+            except EventError as e:
+                contexts.skip(offset)
+                if not silent:
+                    counted.dead_lettered += 1
+                    letters.append(self.dead_letters.make(record, str(e)))
+                continue
+            fate = contexts.add(event, offset)
+            if silent:
+                continue
+            fates[fate] += 1
+            session_id = event.session_id
+            if key != session_id.encode():
+                notices.key_mismatches += 1
+            if row(event.item_id) < 0:
+                notices.unknown_items += 1
+            if fate is Fate.NEWEST or fate is Fate.OUT_OF_ORDER:
+                questions.append(
+                    Question(
+                        f"{partition.name}-{offset}", session_id, key, event.ts,
+                        fate is Fate.NEWEST, contexts.context(session_id),
+                    )
+                )
+        counted.duplicates = fates[Fate.DUPLICATE]
+        counted.late = fates[Fate.LATE]
+        counted.outside = fates[Fate.OUTSIDE]
+        counted.over_cap = fates[Fate.OVER_CAP]
+        if self.conflate_lag is not None and partition.lag >= self.conflate_lag:
+            newest = {q.session_id: q for q in questions}
+            counted.conflated = len(questions) - len(newest)
+            questions = list(newest.values())
+        counted.emitted = len(questions)
+        self.accounts.add(counted)
+        return questions, letters
+
+    def answer(self, questions: Sequence[Question]) -> Iterator[list[Output]]:
+        """The predictions for the questions, a micro-batch at a time."""
+        for start in range(0, len(questions), self.micro_batch):
+            yield self._slates(questions[start : start + self.micro_batch])
+
+    def _slates(self, questions: Sequence[Question]) -> list[Output]:
+        recommender = self.recommender
+        contexts = [q.context for q in questions]
+        slates = recommender.recommend_many(
+            recommender.encode(
+                [[e.item for e in c] for c in contexts],
+                [[e.clock for e in c] for c in contexts] if self._reads_ts else None,
+                [[type_code(e.type) for e in c] for c in contexts] if self._reads_types else None,
+            ),
+            self.k,
+        )
+        ids = recommender.catalog.item_ids
+        model, topic = recommender.fingerprint, self.predictions_topic
+        emitted_at = time.time_ns() // 1_000_000
+        notices = self.notices
+        outputs = []
+        for q, rows, scores, known, fallback in zip(
+            questions, slates.rows.tolist(), slates.scores.tolist(), slates.known.tolist(),
+            slates.fallback.tolist(), strict=True,
+        ):
+            if rows and rows[-1] < 0:
+                shown = rows.index(-1)
+                rows, scores = rows[:shown], scores[:shown]
+            notices.fallbacks += fallback
+            notices.out_of_order += not q.in_order
+            message = Prediction(
+                SCHEMA_VERSION, q.id, q.session_id, q.ts, emitted_at, model,
+                [ids[r] for r in rows], scores, known, fallback, q.in_order,
+            )
+            outputs.append(Output(topic, q.key, encode_prediction(message), []))
+        return outputs

@@ -1,0 +1,149 @@
+"""Plays recorded sessions into the events topic, in time order, at a chosen speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+from numpy.typing import NDArray
+
+from session_rec.errors import UserError
+from session_rec.event_log import SessionLog
+from session_rec.events import Event, encode_event
+
+#: Called now and then with the number of events sent so far.
+Progress = Callable[[int], None]
+
+_LOOK_S = 0.2  #: seconds between two calls of progress and stop
+
+
+@dataclass(frozen=True)
+class Played:
+    """What was played.
+
+    Attributes:
+        order: int64 [T], index into the log of each event, in the order sent.
+        scheduled: float64 [T], seconds since the epoch when each was due, parallel to ``order``.
+        ids: ``topic-partition-offset`` of each, parallel to ``order``: ids of the predictions.
+        seconds: duration.
+        behind_s: the most that sending was behind its schedule, seconds.
+    """
+
+    order: NDArray[np.int64]
+    scheduled: NDArray[np.float64]
+    ids: list[str]
+    seconds: float
+    behind_s: float
+
+
+def time_order(log: SessionLog) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """``(order, clock)``: int64 [T] indices into the log, and int64 [T] milliseconds of each.
+
+    Within a session the order of the log is kept even where its ``ts`` runs backwards: such an
+    event is sent right after the one before it.
+    """
+    clock = log.ts.copy()
+    firsts = np.flatnonzero(np.diff(log.session, prepend=-1))
+    for begin, end in zip(firsts, np.append(firsts[1:], len(log)), strict=True):
+        np.maximum.accumulate(clock[begin:end], out=clock[begin:end])
+    order = np.argsort(clock, kind="stable")
+    return order, clock[order]
+
+
+def messages(log: SessionLog, order: NDArray[np.int64], shift_ms: int) -> list[tuple[bytes, bytes]]:
+    """Record key and value of each event of ``order``; ``ts`` is moved by ``shift_ms``."""
+    session_ids, item_ids, types = log.session_ids, log.item_ids, log.type_names
+    features = log.features
+    out = []
+    for i, session, item, ts, kind, seq in zip(
+        order.tolist(), log.session[order].tolist(), log.item[order].tolist(),
+        log.ts[order].tolist(), log.type[order].tolist(), log.seq[order].tolist(), strict=True,
+    ):
+        event = Event(
+            session_ids[session],
+            item_ids[item],
+            ts + shift_ms,
+            types[kind],
+            None if seq < 0 else seq,
+            {name: str(v) for name, values in features.items() if (v := values[i]) is not None},
+        )
+        out.append((event.session_id.encode(), encode_event(event)))
+    return out
+
+
+def play(
+    log: SessionLog,
+    producer: KafkaProducer,
+    topic: str,
+    speed: float | None = None,
+    *,
+    shift_to_now: bool = False,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Played:
+    """Produces the log's events; the record timestamp is the event time.
+
+    Open loop: each event has its due time, whatever became of the ones before it.
+
+    Args:
+        speed: recorded seconds per second; None is as fast as it goes.
+        shift_to_now: moves all times so that the first event happens now. A topic whose retention
+            is shorter than the age of a recording deletes what was not moved.
+        progress: told how many events were sent, about five times a second.
+        stop: asked as often; true ends the play.
+
+    Raises:
+        UserError: the cluster does not take the events.
+    """
+    order, clock = time_order(log)
+    shift_ms = round(time.time() * 1000) - int(clock[0]) if shift_to_now else 0
+    bodies = messages(log, order, shift_ms)
+    offsets_s = (clock - clock[0]) / 1000 / speed if speed else np.zeros(len(order))
+    scheduled = time.time() + offsets_s
+    begin, behind = time.monotonic(), 0.0
+    looked = begin
+
+    def ended(n: int) -> bool:
+        nonlocal looked
+        if (now := time.monotonic()) - looked < _LOOK_S:
+            return False
+        looked = now
+        if progress:
+            progress(n)
+        return stop()
+
+    futures = []
+    for n, ((key, value), at, ts) in enumerate(
+        zip(bodies, offsets_s.tolist(), log.ts[order].tolist(), strict=True)
+    ):
+        if ended(n):
+            break
+        if speed:
+            while (left := begin + at - time.monotonic()) > 0 and not ended(n):
+                time.sleep(min(left, _LOOK_S))
+            if left > 0:
+                break
+            behind = max(behind, -left)
+        else:
+            scheduled[n] = time.time()
+        try:
+            futures.append(
+                producer.send(topic, key=key, value=value, timestamp_ms=ts + shift_ms)
+            )
+        except KafkaError as e:
+            raise UserError(f"topic {topic!r} does not take the events: {e}") from None
+    try:
+        producer.flush(timeout=60)
+        sent = [f.get(timeout=60) for f in futures]
+    except KafkaError as e:
+        raise UserError(f"topic {topic!r} does not take the events: {e}") from None
+    if progress:
+        progress(len(sent))
+    ids = [f"{m.topic}-{m.partition}-{m.offset}" for m in sent]
+    seconds = time.monotonic() - begin
+    n = len(ids)
+    return Played(order[:n], scheduled[:n], ids, seconds, behind)

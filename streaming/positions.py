@@ -1,0 +1,212 @@
+"""Where a partition begins to be read, and where to be emitted from."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import msgspec
+from kafka import KafkaConsumer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from session_rec.errors import UserError
+from streaming.config import StreamConfig
+from streaming.contexts import ContextSettings, PartitionContexts
+from streaming.kafka_clients import make_reader
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT_MS = 30_000
+
+
+class CommitMetadata(msgspec.Struct, frozen=True):
+    """What stands beside a committed offset.
+
+    Attributes:
+        rebuild_from: reading ``[rebuild_from, committed)`` gives the state at the commit.
+        stream_time: stream time just before ``rebuild_from``, milliseconds.
+        rules: fingerprint of the session rules.
+        lateness: allowed lateness, milliseconds.
+        v: version of this metadata.
+    """
+
+    rebuild_from: int
+    stream_time: int | None
+    rules: str
+    lateness: int
+    v: int = 1
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a partition stands at assignment.
+
+    Attributes:
+        read_from: the first offset to read.
+        emit_from: the first offset whose event gets a prediction: the commit.
+        stream_time: stream time just before ``read_from``, milliseconds; None if there was none.
+        lost: records that expired before they were read, which the settings accept.
+    """
+
+    read_from: int
+    emit_from: int
+    stream_time: int | None = None
+    lost: int = 0
+
+
+class Positions:
+    """Finds positions, by the group's commits and what the partitions still hold.
+
+    Args:
+        consumer: the group's consumer.
+        config: the daemon's settings.
+        settings: what decides the state of a partition.
+    """
+
+    def __init__(
+        self, consumer: KafkaConsumer, config: StreamConfig, settings: ContextSettings
+    ) -> None:
+        self._consumer = consumer
+        self._config = config
+        self._settings = settings
+
+    def commit_entry(self, contexts: PartitionContexts) -> OffsetAndMetadata:
+        """The commit that stands for all records handed to ``contexts``."""
+        rebuild_from, stream_time = contexts.rebuild_from()
+        return self._entry(contexts.next_offset, rebuild_from, stream_time)
+
+    def first_commit(self) -> None:
+        """Gives every partition its first commit, where the group has none at all.
+
+        Written before joining, so that a crash before the first record, or a second daemon,
+        does not move the start. It is refused where another daemon was faster: then that one's
+        stand.
+        """
+        partitions = [
+            TopicPartition(self._config.topics.events, p)
+            for p in sorted(self._consumer.partitions_for_topic(self._config.topics.events))
+        ]
+        if any(self._committed(tp) is not None for tp in partitions):
+            return
+        starts = self._starts(partitions)
+        entries = {}
+        for tp, start in starts.items():
+            position = self._by_time(tp, start)
+            entries[tp] = self._entry(start, position.read_from, None)
+        try:
+            self._consumer.commit(entries, timeout_ms=_TIMEOUT_MS)
+        except Exception as e:
+            log.info("the group %s began elsewhere meanwhile (%s)", self._config.group_id, e)
+            return
+        log.info("first start of group %s at %s: %s", self._config.group_id, self._config.start,
+                 {tp.partition: start for tp, start in starts.items()})
+
+    def find(self, tp: TopicPartition) -> Position:
+        """The position of a partition just assigned.
+
+        Raises:
+            UserError: the committed offset expired, and loss is not accepted.
+        """
+        begin = self._consumer.beginning_offsets([tp], timeout_ms=_TIMEOUT_MS)[tp]
+        end = self._consumer.end_offsets([tp], timeout_ms=_TIMEOUT_MS)[tp]
+        committed = self._committed(tp)
+        if committed is None:
+            # The group has commits elsewhere (first_commit), so this partition is new.
+            return Position(begin, begin)
+        offset, lost = committed.offset, 0
+        if offset < begin or offset > end:
+            lost = self.lose(tp, offset, begin, end)
+            return Position(begin, begin, lost=lost)
+        metadata = self._metadata(committed.metadata)
+        if metadata is None:
+            log.warning("%s: the commit says nothing of contexts, reading back by time", _name(tp))
+            return self._by_time(tp, offset)
+        if metadata.rebuild_from < begin and begin < offset:
+            log.warning("%s: offsets %d to %d expired: contexts that began there are cut",
+                        _name(tp), metadata.rebuild_from, begin - 1)
+        return Position(
+            min(max(metadata.rebuild_from, begin), offset), offset, metadata.stream_time
+        )
+
+    def lose(self, tp: TopicPartition, offset: int, begin: int, end: int) -> int:
+        """The number of records lost between ``offset`` and ``begin``, if the settings accept it.
+
+        Raises:
+            UserError: they do not; the lost range is named.
+        """
+        if offset > end:
+            what = (f"{_name(tp)} ends at offset {end}, before the committed {offset}: "
+                    "the topic was made anew or cut")
+        else:
+            what = f"{_name(tp)} lost offsets {offset} to {begin - 1}: they expired unread"
+        if not self._config.accept_loss:
+            raise UserError(f"{what}; set accept_loss = true to go on from offset {begin}")
+        log.error("%s; going on from offset %d as accept_loss says", what, begin)
+        return max(begin - offset, 0)
+
+    def _entry(self, offset: int, rebuild_from: int, stream_time: int | None) -> OffsetAndMetadata:
+        metadata = CommitMetadata(
+            rebuild_from, stream_time, self._settings.rules.fingerprint,
+            self._settings.allowed_lateness_ms,
+        )
+        return OffsetAndMetadata(offset, msgspec.json.encode(metadata).decode(), -1)
+
+    def _metadata(self, text: str) -> CommitMetadata | None:
+        try:
+            metadata = msgspec.json.decode(text or "", type=CommitMetadata)
+        except msgspec.DecodeError:
+            return None
+        same = (
+            metadata.v == 1
+            and metadata.rules == self._settings.rules.fingerprint
+            and metadata.lateness == self._settings.allowed_lateness_ms
+        )
+        return metadata if same else None
+
+    def _committed(self, tp: TopicPartition) -> OffsetAndMetadata | None:
+        found = self._consumer.committed(tp, metadata=True, timeout_ms=_TIMEOUT_MS)
+        return None if found is None or found.offset < 0 else found
+
+    def _starts(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        consumer = self._consumer
+        if self._config.start == "earliest":
+            return dict(consumer.beginning_offsets(partitions, timeout_ms=_TIMEOUT_MS))
+        ends = dict(consumer.end_offsets(partitions, timeout_ms=_TIMEOUT_MS))
+        start_ms = self._config.start_ms
+        if start_ms is None:
+            return ends
+        found = consumer.offsets_for_times(dict.fromkeys(partitions, start_ms), _TIMEOUT_MS)
+        return {tp: found[tp].offset if found.get(tp) else ends[tp] for tp in partitions}
+
+    def _by_time(self, tp: TopicPartition, offset: int) -> Position:
+        """Reads back by record timestamps, as far as the longest age of a live context."""
+        newest = self._timestamp_before(tp, offset)
+        if newest is None:
+            return Position(offset, offset)
+        # An event is ahead of its record by the allowed skew at most.
+        skew = self._config.max_future_skew_ms or 0
+        since = max(newest - self._settings.reach_ms - skew, 0)
+        found = self._consumer.offsets_for_times({tp: since}, _TIMEOUT_MS).get(tp)
+        return Position(min(found.offset, offset) if found else offset, offset)
+
+    def _timestamp_before(self, tp: TopicPartition, offset: int) -> int | None:
+        """Timestamp of the last record before ``offset``, milliseconds; None if there is none."""
+        begin = self._consumer.beginning_offsets([tp], timeout_ms=_TIMEOUT_MS)[tp]
+        if begin >= offset:
+            return None
+        reader = make_reader(self._config.kafka)
+        try:
+            reader.assign([tp])
+            # A few more than one: transaction markers take offsets too.
+            reader.seek(tp, max(begin, offset - 16))
+            newest = None
+            for record in reader.poll(timeout_ms=5000, max_records=16).get(tp, []):
+                if record.offset < offset:
+                    newest = record.timestamp
+            return newest
+        finally:
+            reader.close()
+
+
+def _name(tp: TopicPartition) -> str:
+    return f"{tp.topic}-{tp.partition}"

@@ -1,0 +1,47 @@
+"""Stopping: the first signal drains within a deadline, the second stops at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from types import FrameType
+
+log = logging.getLogger(__name__)
+
+#: Exit code when the deadline passed before everything was committed.
+DEADLINE_PASSED = 3
+
+
+class Shutdown:
+    """Listens for SIGTERM and SIGINT.
+
+    Args:
+        timeout_s: seconds from the first signal to a hard stop.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self.requested = False
+
+    def install(self) -> None:
+        """Takes over the signals of this process; call it on the main thread."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            os._exit(128 + number)
+        self.requested = True
+        timer = threading.Timer(self._timeout_s, self._give_up)
+        timer.daemon = True
+        timer.start()
+
+    def _give_up(self) -> None:
+        log.error(
+            "not drained within %g s: stopping; what is not committed will be repeated",
+            self._timeout_s,
+        )
+        logging.shutdown()
+        os._exit(DEADLINE_PASSED)

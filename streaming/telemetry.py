@@ -1,0 +1,138 @@
+"""Prometheus metrics of the daemon. The hot loop counts in plain integers, read at scrape time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Histogram, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.registry import Collector
+
+from session_rec.errors import UserError
+from streaming.accounting import TERMS
+from streaming.pipeline import Partition, Pipeline
+
+log = logging.getLogger(__name__)
+
+#: Parts of one round of the loop; ``batch`` is all of them after the poll.
+STAGES = ("contexts", "recommend", "send", "flush", "commit", "batch")
+
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Telemetry(Collector):
+    """What the daemon shows of itself.
+
+    Args:
+        pipeline: holds the counts.
+        kind: model kind, shown beside its fingerprint.
+    """
+
+    def __init__(self, pipeline: Pipeline, kind: str) -> None:
+        self._pipeline = pipeline
+        self._kind = kind
+        #: The partitions that are ours, by number.
+        self.partitions: dict[int, Partition] = {}
+        self.rebalances = {"assigned": 0, "revoked": 0, "lost": 0}
+        self._gone = {"forgotten": 0, "cap": 0}
+        self.registry = CollectorRegistry()
+        stages = Histogram(
+            "session_rec_stage_seconds", "Duration of the parts of one round", ["stage"],
+            buckets=_BUCKETS, registry=self.registry,
+        )
+        self._stages = {stage: stages.labels(stage) for stage in STAGES}
+        self.age = Histogram(
+            "session_rec_oldest_record_age_seconds",
+            "Age of the oldest record of a poll, by its Kafka timestamp, when its batch was done",
+            buckets=(*_BUCKETS, 30, 60, 300), registry=self.registry,
+        )
+        self.registry.register(self)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Observes how long the block took."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._stages[stage].observe(time.perf_counter() - begin)
+
+    def left(self, partition: Partition) -> None:
+        """Keeps the counts of a partition that is ours no more."""
+        self._gone["forgotten"] += partition.contexts.forgotten
+        self._gone["cap"] += partition.contexts.evicted
+
+    def serve(self, host: str, port: int) -> None:
+        """Serves the metrics over HTTP.
+
+        Raises:
+            UserError: the port is taken.
+        """
+        try:
+            server, _ = start_http_server(port, host, self.registry)
+        except OSError as e:
+            raise UserError(
+                f"metrics cannot be served on {host}:{port} ({e.strerror}): "
+                "set another metrics_port, 0 for a free one"
+            ) from None
+        log.info("metrics on http://%s:%d/metrics", host, server.server_port)
+
+    def collect(self) -> Iterator[Any]:
+        """The metrics that are read from plain counts."""
+        accounts, notices = self._pipeline.accounts, self._pipeline.notices
+        yield CounterMetricFamily(
+            "session_rec_records_consumed", "Records taken with emission on",
+            value=accounts.consumed,
+        )
+        fates = CounterMetricFamily(
+            "session_rec_records", "Where they went; adds up to records_consumed", labels=["fate"]
+        )
+        for term in TERMS:
+            fates.add_metric([term], getattr(accounts, term))
+        yield fates
+        for name, value in asdict(notices).items():
+            yield CounterMetricFamily(f"session_rec_{name}", name.replace("_", " "), value=value)
+        rebalances = CounterMetricFamily(
+            "session_rec_rebalances", "Changes of assignment", labels=["kind"]
+        )
+        for kind, value in self.rebalances.items():
+            rebalances.add_metric([kind], value)
+        yield rebalances
+        yield from self._partition_metrics()
+        recommender = self._pipeline.recommender
+        yield InfoMetricFamily(
+            "session_rec_model", "The model that serves",
+            value={"fingerprint": recommender.fingerprint, "kind": self._kind,
+                   "items": str(len(recommender.catalog))},
+        )
+
+    def _partition_metrics(self) -> Iterator[Any]:
+        lag = GaugeMetricFamily(
+            "session_rec_lag_records", "Records on the broker not taken yet", labels=["partition"]
+        )
+        live = GaugeMetricFamily("session_rec_sessions", "Live sessions", labels=["partition"])
+        rebuilding = GaugeMetricFamily(
+            "session_rec_rebuilding", "1 while contexts are rebuilt", labels=["partition"]
+        )
+        gone = dict(self._gone)
+        for number, partition in sorted(self.partitions.copy().items()):
+            label = [str(number)]
+            lag.add_metric(label, partition.lag)
+            live.add_metric(label, len(partition.contexts))
+            rebuilding.add_metric(label, int(partition.rebuilding))
+            gone["forgotten"] += partition.contexts.forgotten
+            gone["cap"] += partition.contexts.evicted
+        yield from (lag, live, rebuilding)
+        dropped = CounterMetricFamily(
+            "session_rec_sessions_dropped",
+            "Sessions that left the memory: forgotten by stream time, or given up above the cap",
+            labels=["reason"],
+        )
+        for reason, value in gone.items():
+            dropped.add_metric([reason], value)
+        yield dropped
