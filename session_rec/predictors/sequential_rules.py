@@ -27,7 +27,7 @@ class SequentialRulesConfig(Config):
     """Clicks between an item and what follows it, at most; weight 1 / distance."""
     rules_per_item: int = Field(default=100, ge=1)
     """The strongest rules kept of each item; among equals those of lower rows."""
-    newest_n: int = Field(default=3, ge=1)
+    newest_n: int = Field(default=5, ge=1)
     """Newest clicks of a context whose rules are used."""
     decay: float = Field(default=0.5, gt=0, le=1)
     """The rules of a click weigh this times those of the click after it."""

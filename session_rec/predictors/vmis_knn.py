@@ -94,6 +94,8 @@ class VmisKnn(EvidencePredictor):
         items = np.fromiter(ages, np.int64, len(ages))
         age = np.fromiter(ages.values(), np.float64, len(ages))
         sessions, similarity, matched = self._neighbours(items, age)
+        if len(sessions) == 0:
+            return items[:0], age[:0]
         index = self._index
         starts = index.offsets[sessions]
         lengths = index.offsets[sessions + 1] - starts

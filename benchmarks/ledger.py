@@ -1,0 +1,81 @@
+"""Every reading of a test split, one JSON line each, committed: who tunes on test is seen."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from session_rec.errors import DataError
+
+ROOT = Path(__file__).resolve().parents[1]
+LEDGER = ROOT / "benchmarks" / "ledger.jsonl"
+
+#: What decides a result; other files may be in the making while a benchmark runs.
+_SOURCES = ("session_rec", "training", "benchmarks/*.py", "pyproject.toml")
+
+
+class Reads(NamedTuple):
+    """How often a test split was read.
+
+    Attributes:
+        recipe: by this recipe, with any seed.
+        kind: by all recipes of its model kind.
+    """
+
+    recipe: int
+    kind: int
+
+
+def append(row: Mapping[str, Any], path: Path = LEDGER) -> None:
+    """Adds a result with the commit it was made at; ``dirty`` says that sources differed from it.
+
+    One write of one line, so that two runs at once do not mix.
+    """
+    line = msgspec.json.encode({**_commit(), **row}) + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as f:
+        f.write(line)
+
+
+def read(path: Path = LEDGER) -> list[dict[str, Any]]:
+    """All results, oldest first.
+
+    Raises:
+        DataError: a line is not JSON.
+    """
+    if not path.is_file():
+        return []
+    entries = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            entries.append(msgspec.json.decode(line, type=dict[str, Any]))
+        except msgspec.DecodeError:
+            raise DataError(f"{path}, line {number}, is not JSON: restore it from git") from None
+    return entries
+
+
+def reads(data_fingerprint: str, kind: str, config_hash: str, path: Path = LEDGER) -> Reads:
+    """How often the test split of this data was read so far."""
+    of_kind = [
+        e for e in read(path) if e["data_fingerprint"] == data_fingerprint and e["kind"] == kind
+    ]
+    return Reads(sum(e["config_hash"] == config_hash for e in of_kind), len(of_kind))
+
+
+def _commit() -> dict[str, Any]:
+    commit = _git("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--", *_SOURCES))}
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""  # not a checkout: the row stands without a commit
+    return done.stdout.strip()

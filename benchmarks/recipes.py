@@ -1,0 +1,90 @@
+"""What is trained: named settings of model kinds, read from one TOML file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+
+from session_rec.config import parse_config, read_toml
+from session_rec.errors import ConfigError
+from training.fitters import model_config, trainable_kinds
+
+_HALF_LIFE = "recency_half_life_days"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model to train.
+
+    Attributes:
+        name: what the tables call it.
+        kind: its model kind.
+        settings: its settings, the seed included.
+        notes: what was changed because of the data.
+    """
+
+    name: str
+    kind: str
+    settings: BaseModel
+    notes: tuple[str, ...] = ()
+
+    @property
+    def config_hash(self) -> str:
+        """12 hex digits of kind and settings; seeds of one recipe share them."""
+        settings = {k: v for k, v in self.settings.model_dump(mode="json").items() if k != "seed"}
+        encoded = msgspec.json.encode({"kind": self.kind, "settings": settings}, order="sorted")
+        return hashlib.sha256(encoded).hexdigest()[:12]
+
+    @property
+    def seed(self) -> int | None:
+        """The seed, None for a model that draws nothing at random."""
+        return getattr(self.settings, "seed", None)
+
+
+def read_recipes(
+    config: Path | None, models: Sequence[str], seed: int | None, has_clock: bool
+) -> list[Recipe]:
+    """The recipes to run, all checked before the first of them is trained.
+
+    Args:
+        config: TOML file with one table per model; a table's ``kind`` defaults to its name. None:
+            every kind with its default settings.
+        models: names to run; empty: all.
+        seed: replaces the recipes' own.
+        has_clock: without one, half-lives in days are switched off.
+
+    Raises:
+        ConfigError: the file or a setting is wrong, or a name is not known.
+    """
+    tables: dict[str, Any] = {} if config is None else read_toml(config)
+    where = str(config) if config else "the settings"
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{where}: {name!r} stands outside a table; write [MODEL] above it")
+    # A kind that the file does not name runs with its default settings, if asked for.
+    chosen = list(models) or list(tables) or list(trainable_kinds())
+    unknown = [name for name in chosen if name not in tables and name not in trainable_kinds()]
+    if unknown:
+        known = ", ".join(dict.fromkeys([*tables, *trainable_kinds()]))
+        raise ConfigError(f"unknown model {unknown[0]!r}: choose of {known}")
+    return [_recipe(name, dict(tables.get(name, {})), where, seed, has_clock) for name in chosen]
+
+
+def _recipe(
+    name: str, table: dict[str, Any], where: str, seed: int | None, has_clock: bool
+) -> Recipe:
+    kind = str(table.pop("kind", name))
+    fields = model_config(kind)
+    notes = []
+    if seed is not None and "seed" in fields.model_fields:
+        table["seed"] = seed
+    if not has_clock and table.get(_HALF_LIFE):
+        notes.append(f"{name}: {_HALF_LIFE} = {table[_HALF_LIFE]} switched off: ts is no clock")
+        table[_HALF_LIFE] = 0.0
+    return Recipe(name, kind, parse_config(table, fields, f"{where} [{name}]"), tuple(notes))
