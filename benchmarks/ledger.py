@@ -30,23 +30,25 @@ class Reads(NamedTuple):
     kind: int
 
 
-def append(row: Mapping[str, Any], path: Path = LEDGER) -> None:
+def append(row: Mapping[str, Any], path: Path | None = None) -> None:
     """Adds a result with the commit it was made at; ``dirty`` says that sources differed from it.
 
     One write of one line, so that two runs at once do not mix.
     """
+    path = path or LEDGER
     line = msgspec.json.encode({**_commit(), **row}) + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab", buffering=0) as f:
         f.write(line)
 
 
-def read(path: Path = LEDGER) -> list[dict[str, Any]]:
+def read(path: Path | None = None) -> list[dict[str, Any]]:
     """All results, oldest first.
 
     Raises:
         DataError: a line is not JSON.
     """
+    path = path or LEDGER
     if not path.is_file():
         return []
     entries = []
@@ -58,7 +60,7 @@ def read(path: Path = LEDGER) -> list[dict[str, Any]]:
     return entries
 
 
-def reads(data_fingerprint: str, kind: str, config_hash: str, path: Path = LEDGER) -> Reads:
+def reads(data_fingerprint: str, kind: str, config_hash: str, path: Path | None = None) -> Reads:
     """How often the test split of this data was read so far."""
     of_kind = [
         e for e in read(path) if e["data_fingerprint"] == data_fingerprint and e["kind"] == kind
