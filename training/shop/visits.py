@@ -50,6 +50,25 @@ def pick(weights: Floats, rng: np.random.Generator) -> Ints:
     return np.asarray((edges <= draw[:, None]).sum(axis=1).clip(max=weights.shape[1] - 1))
 
 
+def first_above(
+    edges: Floats, row: tuple[Ints, ...], low: Ints, high: Ints, target: Floats
+) -> Ints:
+    """Returns int64 [B]: the first place in [low, high) where ``edges[row]`` exceeds ``target``.
+
+    ``edges`` rise along the last axis; a bisection of all B at once.
+    """
+    # Rounding must not carry a target to the very end, beyond the last item that has a share.
+    target = np.minimum(target, np.nextafter(edges[(*row, high - 1)], -np.inf))
+    while (low < high).any():
+        middle = np.minimum((low + high) // 2, high - 1).clip(0)
+        right = (edges[(*row, middle)] <= target) & (low < high)
+        low, high = (
+            np.where(right, middle + 1, low),
+            np.where(right | (low >= high), high, middle),
+        )
+    return low
+
+
 class Sampler:
     """Draws visits of one world; stateless between calls."""
 
@@ -64,8 +83,12 @@ class Sampler:
         self._dwell = np.array([s.dwell for s in stages])
         self._revisit = revisit_weights(world.config)
         self._promoted_edges = np.cumsum(world.promoted, axis=1)
-        self._promoted_edges /= self._promoted_edges[:, -1:]
-        self._block = np.arange(int(world.category_size.max()))
+        # [D, K, N]: running weight of a fresh find, through all categories.
+        self._fresh_edges = np.cumsum(world.affinity.T * world.weight[:, None, :], axis=2)
+        self._by_release = np.argsort(world.catalog.release_day, kind="stable")
+        self._released = np.searchsorted(
+            world.catalog.release_day[self._by_release], np.arange(world.config.days), "right"
+        )
 
     def humans(self, start_ts: Ints, rng: np.random.Generator) -> Events:
         """Returns the events of B visits of shoppers that begin at ``start_ts`` [B]."""
@@ -117,7 +140,8 @@ class Sampler:
         return Events.join(parts)
 
     def _any_released(self, day: Ints, rng: np.random.Generator) -> Ints:
-        return pick((self.world.catalog.release_day <= day[:, None]).astype(np.float64), rng)
+        place = np.floor(rng.random(len(day)) * self._released[day]).astype(np.int64)
+        return np.asarray(self._by_release[place])
 
     def _fresh_intent(self, day: Ints, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
         category = pick(self.world.intent_prior[day], rng)
@@ -176,8 +200,7 @@ class Sampler:
                 place = pick(share, rng)
                 item[rows] = np.where(there, lists[np.arange(len(rows)), place], -1)
             elif which == PROMOTED:
-                draw = rng.random(len(rows))
-                item[rows] = self._promoted(day[rows], draw)
+                item[rows] = self._promoted(day[rows], rng)
         rest = np.flatnonzero(item < 0)
         item[rest] = self._fresh_item(category[rest], taste[rest], day[rest], rng)
         return item
@@ -195,21 +218,20 @@ class Sampler:
         items = np.concatenate([history.items, np.full((len(stage), 1), -1)], axis=1)
         return np.asarray(items[np.arange(len(stage)), place])
 
-    def _promoted(self, day: Ints, draw: Floats) -> Ints:
-        item = np.empty(len(day), np.int64)
-        for d in np.unique(day):
-            rows = np.flatnonzero(day == d)
-            edges = self._promoted_edges[d]
-            item[rows] = np.searchsorted(edges, draw[rows], "right")
-        return item
+    def _promoted(self, day: Ints, rng: np.random.Generator) -> Ints:
+        items = self._promoted_edges.shape[1]
+        target = rng.random(len(day)) * self._promoted_edges[day, -1]
+        return first_above(
+            self._promoted_edges, (day,), np.zeros_like(day), np.full_like(day, items), target
+        )
 
     def _fresh_item(self, category: Ints, taste: Ints, day: Ints, rng: np.random.Generator) -> Ints:
-        world = self.world
-        inside = self._block < world.category_size[category][:, None]
-        rows = np.where(inside, world.category_start[category][:, None] + self._block, 0)
-        weight = world.affinity[rows, taste[:, None]] * world.weight[day[:, None], rows]
-        place = pick(np.where(inside, weight, 0.0), rng)
-        return np.asarray(rows[np.arange(len(rows)), place])
+        low = self.world.category_start[category]
+        high = low + self.world.category_size[category]
+        edges = self._fresh_edges
+        before = np.where(low > 0, edges[day, taste, low - 1], 0.0)
+        target = before + rng.random(len(day)) * (edges[day, taste, high - 1] - before)
+        return first_above(edges, (day, taste), low, high, target)
 
 
 def dwell_times(shares: Floats, rng: np.random.Generator) -> Ints:
