@@ -106,23 +106,25 @@ def load_checkpoint(
     return RunState(**record), groups["weights"], groups["best"], groups["optimizer"]
 
 
-def optimizer_tensors(optimizer: Optimizer, names: dict[Tensor, str]) -> dict[str, Tensor]:
-    """The optimizer's state by parameter name, as ``name@slot``."""
+def optimizer_tensors(optimizers: list[Optimizer], names: dict[Tensor, str]) -> dict[str, Tensor]:
+    """The optimizers' state by parameter name, as ``name@slot``."""
     return {
         f"{names[parameter]}@{slot}": value
+        for optimizer in optimizers
         for parameter, slots in optimizer.state.items()
         for slot, value in slots.items()
     }
 
 
-def restore_optimizer(
-    optimizer: Optimizer, saved: dict[str, Tensor], names: dict[Tensor, str]
+def restore_optimizers(
+    optimizers: list[Optimizer], saved: dict[str, Tensor], names: dict[Tensor, str]
 ) -> None:
     """Puts the tensors of :func:`optimizer_tensors` back."""
     parameters = {name: parameter for parameter, name in names.items()}
+    owner = {p: o for o in optimizers for group in o.param_groups for p in group["params"]}
     for key, value in saved.items():
         name, slot = key.rsplit("@", 1)
-        optimizer.state[parameters[name]][slot] = value
+        owner[parameters[name]].state[parameters[name]][slot] = value
 
 
 def _flush(path: Path) -> None:

@@ -22,7 +22,7 @@ from training.transformer.batches import epoch_batches, pad, session_weights, tr
 from training.transformer.config import TransformerConfig
 from training.transformer.cooccurrence import cooccurrence_vectors
 from training.transformer.model import ITEM_ID, build_model, item_table, load_weights, weights
-from training.transformer.optimizer import build_optimizer, learning_rate
+from training.transformer.optimizer import build_optimizers, clip_gradients, learning_rate
 from training.transformer.reporting import Reporter
 from training.transformer.runtime import StopRequest, torch_settings
 from training.transformer.validation import validation_metrics
@@ -101,7 +101,10 @@ class _Run:
         counts = np.bincount(train.rows, minlength=n_items)
         self.model = build_model(n_items, config, counts)
         self.names = {p: n for n, p in self.model.named_parameters() if p.requires_grad}
-        self.optimizer = build_optimizer(list(self.names), config)
+        table = item_table(self.model)
+        self.optimizers = build_optimizers(
+            list(self.names), table.weight if table.sparse else None, config
+        )
         self.state = ckpt.RunState()
         self.best: dict[str, Tensor] = {}
         directory = ckpt.newest_checkpoint(run_dir)
@@ -180,8 +183,6 @@ class _Run:
         # the uninterrupted one would have drawn.
         drawn = np.random.SeedSequence([config.seed, state.step]).generate_state(1)
         torch.manual_seed(int(drawn[0]))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(state.step)
         # XLNet sees padding, so its rows are always as long as in inference.
         width = config.max_length + 1 if config.architecture == "xlnet" else None
         ids = torch.from_numpy(pad(self.sessions, which, width))
@@ -189,10 +190,13 @@ class _Run:
         output = self.model(
             {ITEM_ID: ids}, targets=torch.from_numpy(self.session_weights[which]), training=True
         )
-        self.optimizer.zero_grad(set_to_none=True)
         output["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(list(self.names), config.clip_norm)
-        self.optimizer.step()
+        clip_gradients(list(self.names), config.clip_norm)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self._rate(state.step)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         return float(output["loss"].detach())
 
     def _rate(self, step: int) -> float:
@@ -208,13 +212,13 @@ class _Run:
             self.state,
             weights(self.model),
             self.best,
-            ckpt.optimizer_tensors(self.optimizer, self.names),
+            ckpt.optimizer_tensors(self.optimizers, self.names),
         )
 
     def _resume(self, directory: Path) -> None:
         self.state, saved, self.best, moments = ckpt.load_checkpoint(directory, self.fingerprint)
         load_weights(self.model, saved)
-        ckpt.restore_optimizer(self.optimizer, moments, self.names)
+        ckpt.restore_optimizers(self.optimizers, moments, self.names)
 
 
 def _fingerprint(data: list[Ragged], n_items: int, config: TransformerConfig) -> str:

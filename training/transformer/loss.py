@@ -44,6 +44,8 @@ class CosineScores(nn.Module):
         self.temperature = temperature
         n_items = table.num_embeddings - 1
         self.num_negatives = num_negatives if num_negatives < n_items else 0
+        # Looked up by id only, it can have a sparse gradient; full softmax reads all of it.
+        table.sparse = self.num_negatives > 0
         cumulative = log_inclusion = None
         if counts is not None and self.num_negatives:
             # An item that only validation or the catalog knows must be pushed away too.

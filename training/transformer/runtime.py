@@ -18,14 +18,19 @@ def torch_settings(threads: int) -> Iterator[None]:
     """Deterministic algorithms, ``threads`` threads and an own random state within the block."""
     before = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
+    debug: Any = torch.utils.deterministic
+    filled = debug.fill_uninitialized_memory
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+    # A debugging aid that the mode above switches on; it costs a fifth of each step here.
+    debug.fill_uninitialized_memory = False
     try:
         with torch.random.fork_rng(devices=[]):
             yield
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(deterministic)
+        debug.fill_uninitialized_memory = filled
 
 
 class StopRequest:
