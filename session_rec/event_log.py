@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,23 @@ class SessionLog:
 
     def __len__(self) -> int:
         return len(self.ts)
+
+    def first_sessions(self, count: int) -> SessionLog:
+        """The log of its first ``count`` sessions; the item ids stay as they are."""
+        if count >= len(self.session_ids):
+            return self
+        t = int(np.searchsorted(self.session, count))
+        return replace(
+            self,
+            session_ids=self.session_ids[:count],
+            session=self.session[:t],
+            item=self.item[:t],
+            ts=self.ts[:t],
+            type=self.type[:t],
+            seq=self.seq[:t],
+            features={k: v[:t] for k, v in self.features.items()},
+            fingerprint=f"{self.fingerprint}, first {count} sessions",
+        )
 
     def events(self, catalog: Catalog) -> Ragged:
         """One sequence per session id, with catalog rows (-1 where unknown)."""

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from streaming.replay_command import register as register_replay
+
 _ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file of settings, such as configs/stream.toml")
 ]
@@ -21,6 +23,7 @@ def register(app: typer.Typer) -> None:
     """Adds the commands to the application."""
     app.command("stream")(stream)
     app.command("play")(play)
+    register_replay(app)
 
 
 def stream(config: _ConfigOption = None, set_: _SetOption = None) -> None:
@@ -78,6 +81,7 @@ def play(
 
     from session_rec.config import load_config
     from session_rec.event_log import read_sessions
+    from session_rec.schedule import schedule
     from streaming.config import PlayConfig
     from streaming.kafka_clients import make_admin, make_producer
     from streaming.logs import set_up_logging
@@ -106,7 +110,7 @@ def play(
         with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             task = bar.add_task("", total=len(log))
             played = play_log(
-                log, producer, name, factor, shift_to_now=shift_to_now,
+                log, producer, name, schedule(log, factor), shift_to_now=shift_to_now,
                 progress=lambda n: bar.update(task, completed=n),
             )
     finally:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from session_rec.errors import UserError
 from session_rec.event_log import SessionLog
 from session_rec.events import Event, encode_event
+from session_rec.schedule import Schedule
 
 #: Called now and then with the number of events sent so far.
 Progress = Callable[[int], None]
@@ -38,20 +39,6 @@ class Played:
     ids: list[str]
     seconds: float
     behind_s: float
-
-
-def time_order(log: SessionLog) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """``(order, clock)``: int64 [T] indices into the log, and int64 [T] milliseconds of each.
-
-    Within a session the order of the log is kept even where its ``ts`` runs backwards: such an
-    event is sent right after the one before it.
-    """
-    clock = log.ts.copy()
-    firsts = np.flatnonzero(np.diff(log.session, prepend=-1))
-    for begin, end in zip(firsts, np.append(firsts[1:], len(log)), strict=True):
-        np.maximum.accumulate(clock[begin:end], out=clock[begin:end])
-    order = np.argsort(clock, kind="stable")
-    return order, clock[order]
 
 
 def messages(log: SessionLog, order: NDArray[np.int64], shift_ms: int) -> list[tuple[bytes, bytes]]:
@@ -79,7 +66,7 @@ def play(
     log: SessionLog,
     producer: KafkaProducer,
     topic: str,
-    speed: float | None = None,
+    plan: Schedule,
     *,
     shift_to_now: bool = False,
     progress: Progress | None = None,
@@ -90,7 +77,7 @@ def play(
     Open loop: each event has its due time, whatever became of the ones before it.
 
     Args:
-        speed: recorded seconds per second; None is as fast as it goes.
+        plan: order and due times, as :func:`session_rec.schedule.schedule` makes them.
         shift_to_now: moves all times so that the first event happens now. A topic whose retention
             is shorter than the age of a recording deletes what was not moved.
         progress: told how many events were sent, about five times a second.
@@ -99,11 +86,10 @@ def play(
     Raises:
         UserError: the cluster does not take the events.
     """
-    order, clock = time_order(log)
-    shift_ms = round(time.time() * 1000) - int(clock[0]) if shift_to_now else 0
+    order = plan.order
+    shift_ms = round(time.time() * 1000) - int(plan.clock[0]) if shift_to_now else 0
     bodies = messages(log, order, shift_ms)
-    offsets_s = (clock - clock[0]) / 1000 / speed if speed else np.zeros(len(order))
-    scheduled = time.time() + offsets_s
+    scheduled = time.time() + plan.at
     begin, behind = time.monotonic(), 0.0
     looked = begin
 
@@ -118,11 +104,11 @@ def play(
 
     futures = []
     for n, ((key, value), at, ts) in enumerate(
-        zip(bodies, offsets_s.tolist(), log.ts[order].tolist(), strict=True)
+        zip(bodies, plan.at.tolist(), log.ts[order].tolist(), strict=True)
     ):
         if ended(n):
             break
-        if speed:
+        if at:
             while (left := begin + at - time.monotonic()) > 0 and not ended(n):
                 time.sleep(min(left, _LOOK_S))
             if left > 0:

@@ -139,7 +139,7 @@ def prepared_rules(sessions: Path) -> SessionRules:
     path = sessions / "prepare.json"
     if not path.is_file():
         raise DataError(f"{sessions} holds no prepared sessions: run session-rec prepare first")
-    rules: dict[str, Any] = msgspec.json.decode(path.read_bytes())["rules"]
+    rules: dict[str, Any] = msgspec.json.decode(path.read_bytes())["session_rules"]
     return SessionRules.from_dict(rules)
 
 
@@ -155,7 +155,7 @@ def _without_clock(record: dict[str, Any]) -> dict[str, Any]:
 
     def clean(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: clean(v) for k, v in value.items() if "seconds" not in k}
+            return {k: clean(v) for k, v in value.items() if "second" not in k}
         return [clean(v) for v in value] if isinstance(value, list) else value
 
     cleaned: dict[str, Any] = clean(record)

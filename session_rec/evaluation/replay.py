@@ -21,37 +21,8 @@ from session_rec.evaluation.protocol import Protocol
 from session_rec.event_log import SessionLog
 from session_rec.events import type_code
 from session_rec.recommender import MICRO_BATCH, Recommender
+from session_rec.schedule import Schedule, schedule
 from session_rec.sessions import SessionBuffer, SessionRules
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """The events of a log in the order they are played.
-
-    Attributes:
-        order: int64 [T], indices into the log, by event time, then by place in the log.
-        at: float64 [T], seconds after the start at which each is due, in play order.
-    """
-
-    order: NDArray[np.int64]
-    at: NDArray[np.float64]
-
-
-def schedule(log: SessionLog, speed: float | None, rate: float | None = None) -> Schedule:
-    """When each event is due.
-
-    Args:
-        speed: how many recorded seconds pass in one; None with ``rate`` None is at once.
-        rate: events per second at even distances instead of the recorded rhythm.
-    """
-    order = np.argsort(log.ts, kind="stable")
-    if rate is not None:
-        at = np.arange(len(log)) / rate
-    elif speed is not None:
-        at = (log.ts[order] - log.ts[order[0]]) / 1000.0 / speed
-    else:
-        at = np.zeros(len(log))
-    return Schedule(order, at)
 
 
 @dataclass
@@ -85,13 +56,16 @@ def replay(
     *,
     rules: SessionRules | None = None,
     k: int = 20,
-    speed: float | None = None,
-    rate: float | None = None,
+    plan: Schedule | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Answers:
-    """Plays ``log`` through the engine in this process, in micro-batches of what is due."""
+    """Plays ``log`` through the engine in this process, in micro-batches of what is due.
+
+    Args:
+        plan: when each event is due; by default all at once.
+    """
     rules = rules or recommender.rules
-    plan = schedule(log, speed, rate)
+    plan = plan or schedule(log)
     buffers = [SessionBuffer(rules) for _ in log.session_ids]
     answers = Answers.empty(len(log))
     items, types = log.item_ids, log.type_names

@@ -111,3 +111,12 @@ def test_the_fingerprint_follows_the_content(tmp_path):
     same = read_sessions(write(tmp_path / "2.parquet", [(1, "a", 3)])).fingerprint
     other = read_sessions(write(tmp_path / "3.parquet", [(1, "a", 4)])).fingerprint
     assert one == same != other
+
+
+def test_the_first_sessions_of_a_log(log):
+    head = log.first_sessions(2)
+    assert head.session_ids == ("7", "8")
+    assert len(head) == 6
+    assert head.events(CATALOG).sequence(1).tolist() == [1]
+    assert head.fingerprint != log.fingerprint
+    assert log.first_sessions(99) is log

@@ -11,6 +11,7 @@ from session_rec.evaluation.evaluate import evaluate
 from session_rec.evaluation.replay import replay, summarise
 from session_rec.event_log import read_sessions
 from session_rec.predictors.sequential_rules import SequentialRules
+from session_rec.schedule import schedule
 
 GAP = 30 * 60_000
 N = 60
@@ -119,7 +120,7 @@ def test_late_predictions_are_misses_only_for_the_timely_hit_rate(recommender, l
 
 
 def test_an_open_loop_counts_from_the_scheduled_time(recommender, log):
-    answers = replay(recommender, log, rate=2_000)
+    answers = replay(recommender, log, plan=schedule(log, rate=2_000))
     assert answers.seconds >= (len(log) - 1) / 2_000
     assert (answers.latency > 0).all()
 
