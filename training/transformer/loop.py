@@ -34,8 +34,8 @@ class TrainedTransformer:
 
     Attributes:
         model: the model in evaluation mode, with the weights of the best epoch.
-        history: per epoch ``epoch``, ``loss``, ``seconds`` and, with validation, ``mrr20`` and
-            ``hr20`` (0..1).
+        history: per epoch ``epoch``, ``loss`` and, with validation, ``mrr20`` and ``hr20``
+            (0..1); no clock in it, so the same training leaves the same record.
         config: what it was trained with.
         n_items: N, the items of the catalog.
         seconds: wall-clock seconds of training, over all restarts.
@@ -173,9 +173,8 @@ class _Run:
             self.best = {name: tensor.clone() for name, tensor in weights(self.model).items()}
         state.done = epoch + 1 == config.epochs or epoch - state.best_epoch >= config.patience
         state.seconds += time.monotonic() - clock
-        record["seconds"] = state.seconds
         state.history.append(record)
-        reporter.epoch(state.step, record)
+        reporter.epoch(state.step, record, state.seconds)
 
     def _step(self, which: NDArray[np.int64]) -> float:
         state, config = self.state, self.config

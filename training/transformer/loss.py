@@ -88,6 +88,9 @@ class CosineScores(nn.Module):
         vectors = F.normalize(self.table(torch.cat([targets, rows + 1])), dim=-1)
         positives, negatives = vectors[: len(targets)], vectors[len(targets) :]
         positive = (query * positives).sum(dim=-1, keepdim=True)
-        negative = query @ negatives.T - self.log_inclusion[rows]
-        negative = negative.masked_fill(targets[:, None] == rows + 1, -torch.inf)
+        negative = torch.addmm(-self.log_inclusion[rows], query, negatives.T)
+        # ``rows`` is sorted: finding the targets in it is cheaper than a [P, sampled] mask.
+        place = torch.searchsorted(rows, targets - 1).clamp_max(len(rows) - 1)
+        hit = torch.nonzero(rows[place] == targets - 1).squeeze(1)
+        negative[hit, place[hit]] = -torch.inf
         return torch.cat([positive, negative], dim=1), torch.zeros_like(targets)

@@ -75,8 +75,9 @@ class Reporter:
         self._writer.add_scalar("train/items_per_second", per_second, step)
         self._items, self._losses, self._since = 0, [], now
 
-    def epoch(self, step: int, record: dict[str, float]) -> None:
-        """An epoch is done; ``record`` is its entry in the history."""
+    def epoch(self, step: int, record: dict[str, float], seconds: float) -> None:
+        """An epoch is done; ``record`` is its entry in the history, ``seconds`` the time of the
+        whole run so far."""
         for name, value in record.items():
             if name != "epoch":
                 self._writer.add_scalar(f"epoch/{name}", value, step)
@@ -88,4 +89,4 @@ class Reporter:
                     f", validation HR@20 {100 * record['hr20']:.2f} "
                     f"MRR@20 {100 * record['mrr20']:.2f}"
                 )
-            self._console.print(f"{line}, {record['seconds']:.0f} s")
+            self._console.print(f"{line}, {seconds:.0f} s")
