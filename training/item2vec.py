@@ -42,7 +42,7 @@ class Item2VecConfig(Config):
     """Negatives are drawn in proportion to popularity to this power."""
     sample: float = Field(default=0.0, ge=0, le=1)
     """Clicks of items with a larger share than this are thinned out; 0: none."""
-    alpha: float = Field(default=0.05, gt=0)
+    alpha: float = Field(default=0.075, gt=0)
     """Learning rate at the start; it falls to ``min_alpha`` linearly."""
     min_alpha: float = Field(default=1e-4, ge=0)
     """Learning rate at the end."""
@@ -57,7 +57,7 @@ class Item2VecConfig(Config):
     """Candidates count with vectors of length 1: with ``input``, scores are cosines."""
     newest_n: int = Field(default=10, ge=1)
     """Newest clicks of a context that are averaged."""
-    decay: float = Field(default=0.7, gt=0, le=1)
+    decay: float = Field(default=0.6, gt=0, le=1)
     """Each click weighs this times the click after it."""
 
     seed: int = Field(default=1, ge=0)

@@ -27,7 +27,7 @@ class ContextVectorConfig(Config):
 
     newest_n: int = Field(default=10, ge=1)
     """Newest clicks of a context that are averaged."""
-    decay: float = Field(default=0.7, gt=0, le=1)
+    decay: float = Field(default=0.6, gt=0, le=1)
     """Each click weighs this times the click after it."""
 
 
