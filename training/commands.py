@@ -15,10 +15,12 @@ from session_rec.evaluation.table import evaluation_table
 def register(app: typer.Typer) -> None:
     """Adds the offline jobs to the command line."""
     from training.prepare.commands import register as register_prepare
+    from training.shop.ceiling_command import register as register_ceiling
     from training.shop.commands import register as register_shop
 
     register_shop(app)
     register_prepare(app)
+    register_ceiling(app)
     app.command()(train)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +40,8 @@ class TrainConfig(Config):
     run_dir: Path | None = None
     """Checkpoints and logs; default: beside the model, ``OUT.run``. A killed job that is started
     again with the same settings goes on from there."""
+    fresh: bool = False
+    """Forget the checkpoints of an earlier run instead of going on from them."""
     model: dict[str, Any] = Field(default_factory=dict)
     """Settings of the model kind."""
 
@@ -59,6 +62,8 @@ def train(kind: str, config: TrainConfig, console: Console | None = None) -> Eva
     catalog = build_catalog(log, config.sessions / "catalog.parquet")
     validation = _read_validation(config.sessions / "validation.parquet")
     run_dir = config.run_dir or out.with_name(out.name + ".run")
+    if config.fresh:
+        shutil.rmtree(run_dir, ignore_errors=True)
     data = FitData(
         log.training_sessions(catalog, rules),
         validation.training_sessions(catalog, rules) if validation else Ragged.from_lists([]),
