@@ -30,6 +30,7 @@ class Transaction:
     producer_id: int
     epoch: int
     timeout_ms: int
+    last_epoch: int = -1  # the one that the producer named when it asked for the present one
     state: _State = _State.EMPTY
     partitions: set[TopicPartition] = field(default_factory=set)
     groups: set[str] = field(default_factory=set)
@@ -69,11 +70,17 @@ class TransactionCoordinator:
             transaction = Transaction(self._new_producer_id(), 0, timeout_ms)
             self._transactions[transactional_id] = transaction
             return transaction.producer_id, transaction.epoch
-        newest = (transaction.producer_id, transaction.epoch)
-        if producer_id >= 0 and (producer_id, epoch) != newest:
+        if producer_id >= 0 and producer_id != transaction.producer_id:
             raise kafka_errors.ProducerFencedError()
         if transaction.state is _State.ONGOING:
+            # As in Kafka, even where the epoch turns out to be a stale one.
             self._abort_and_fence(transaction)
+        if producer_id >= 0:
+            if epoch == transaction.last_epoch:
+                return transaction.producer_id, transaction.epoch  # asked again
+            if epoch != transaction.epoch:
+                raise kafka_errors.ProducerFencedError()
+        transaction.last_epoch = epoch
         transaction.timeout_ms = timeout_ms
         transaction.state = _State.EMPTY
         if transaction.epoch >= _LAST_EPOCH:
@@ -152,6 +159,7 @@ class TransactionCoordinator:
 
     def _abort_and_fence(self, transaction: Transaction) -> None:
         transaction.epoch += 1
+        transaction.last_epoch = -1
         self._end(transaction, committed=False)
 
     def _end(self, transaction: Transaction, committed: bool) -> None:

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import NewTopic, OffsetSpec
+from kafka.errors import KafkaError
 
 from streaming.embedded_broker import EmbeddedBroker
 
@@ -52,6 +53,7 @@ class Broker:
     security: dict[str, Any] = field(default_factory=dict)
     min_session_timeout_ms: int = _MIN_SESSION_TIMEOUT_MS
     _admin: KafkaAdminClient | None = None
+    _topics: list[str] = field(default_factory=list)
 
     @property
     def admin(self) -> KafkaAdminClient:
@@ -70,6 +72,7 @@ class Broker:
     ) -> str:
         """Creates a topic that nobody else uses and returns its name once it is ready."""
         name = unique(prefix)
+        self._topics.append(name)
         self.admin.create_topics(
             [
                 NewTopic(
@@ -80,13 +83,27 @@ class Broker:
                 )
             ]
         )
+        self._wait_until_led(name, partitions)
+        return name
+
+    def _wait_until_led(self, topic: str, partitions: int) -> None:
+        # A real broker announces a topic a moment before it leads the partitions.
+        ends = {TopicPartition(topic, index): OffsetSpec.LATEST for index in range(partitions)}
         deadline = time.monotonic() + 10
         while True:
-            found = self.admin.describe_topics([name])
-            if found and len(found[0]["partitions"]) == partitions:
-                return name
-            assert time.monotonic() < deadline, f"{name} has no partitions after 10 s: {found}"
-            time.sleep(0.02)
+            try:
+                self.admin.list_partition_offsets(ends)
+                return
+            except KafkaError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+    def delete_topics(self) -> None:
+        """Deletes what `topic` created: on a cluster that stays, tests leave nothing behind."""
+        if self._topics:
+            self.admin.delete_topics(self._topics, raise_errors=False)
+            self._topics.clear()
 
     def close(self) -> None:
         if self._admin is not None:
@@ -203,6 +220,7 @@ def apache_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     if servers:
         broker = Broker("apache", servers, min_session_timeout_ms=6_000)
         yield broker
+        broker.delete_topics()
         broker.close()
         return
     with apache_broker_started(tmp_path_factory.mktemp("kafka")) as broker:

@@ -27,6 +27,7 @@ from kafka.protocol.consumer import (
 )
 from kafka.protocol.consumer.metadata import ConsumerProtocolSubscription
 from kafka.structs import OffsetAndMetadata
+from polled_consumer import Polled, wait_for
 from protocol_client import ProtocolClient
 
 OK = 0
@@ -131,18 +132,6 @@ def committed(client: ProtocolClient, group: str, topic: str) -> tuple[int, str]
     return partition.committed_offset, partition.metadata
 
 
-def drive(consumers: list[KafkaConsumer], until: Callable[[], bool]) -> list[Any]:
-    """Polls all consumers in turn until the condition holds; the records they got meanwhile."""
-    records: list[Any] = []
-    deadline = time.monotonic() + 20
-    while not until():
-        assert time.monotonic() < deadline, [c.assignment() for c in consumers]
-        for consumer in consumers:
-            for batch in consumer.poll(timeout_ms=50).values():
-                records += batch
-    return records
-
-
 def group_consumer(broker: Broker, group: str, topic: str, **settings: Any) -> KafkaConsumer:
     return KafkaConsumer(
         topic,
@@ -158,47 +147,45 @@ def group_consumer(broker: Broker, group: str, topic: str, **settings: Any) -> K
 
 def test_two_consumers_share_a_topic_and_one_takes_over(broker):
     topic, group = broker.topic(4), unique("group")
+    first = Polled(group_consumer(broker, group, topic))
+    wait_for(lambda: first.partitions == {0, 1, 2, 3})
+    second = Polled(group_consumer(broker, group, topic))
+    wait_for(lambda: len(first.partitions) == len(second.partitions) == 2)
+    assert first.partitions | second.partitions == {0, 1, 2, 3}
     producer = KafkaProducer(bootstrap_servers=broker.bootstrap_servers)
     for number in range(40):
         producer.send(topic, value=str(number).encode(), partition=number % 4)
     producer.close()
-    first = group_consumer(broker, group, topic)
-    got = drive([first], lambda: len(first.assignment()) == 4)
-    second = group_consumer(broker, group, topic)
-    both = [first, second]
-    got += drive(both, lambda: [len(c.assignment()) for c in both] == [2, 2])
-    assert not first.assignment() & second.assignment()
-    # Read from the start again: nothing was committed, so each is given its share once.
-    for consumer in both:
-        consumer.seek_to_beginning()
-    got = []
-    deadline = time.monotonic() + 10
-    while len(got) < 40 and time.monotonic() < deadline:
-        for consumer in both:
-            for batch in consumer.poll(timeout_ms=50).values():
-                got += batch
-    assert sorted(int(r.value) for r in got) == list(range(40))
-    first.commit()
-    first.close()
-    drive([second], lambda: len(second.assignment()) == 4)
-    assert sum(second.position(TopicPartition(topic, p)) for p in range(4)) == 40
-    second.close()
+    wait_for(lambda: len(first.records) + len(second.records) == 40)
+    both = first.records + second.records
+    assert sorted(int(r.value) for r in both) == list(range(40))
+    assert {r.partition for r in first.records} == first.partitions
+    leaver = first.stop()
+    leaver.commit()
+    leaver.close()
+    wait_for(lambda: second.partitions == {0, 1, 2, 3})
+    # What the first one had committed is where the second one goes on.
+    stayer = second.stop()
+    assert [stayer.position(TopicPartition(topic, p)) for p in range(4)] == [10] * 4
+    assert len(second.records) == 20
+    stayer.close()
 
 
 def test_a_static_member_comes_back_without_a_rebalance(broker):
     topic, group = broker.topic(4), unique("group")
-    names = ["a", "b"]
-    both = [group_consumer(broker, group, topic, group_instance_id=name) for name in names]
-    drive(both, lambda: [len(c.assignment()) for c in both] == [2, 2])
-    first, second = both
-    had, generation = first.assignment(), second.group_metadata().generation_id
-    first.close()
-    again = group_consumer(broker, group, topic, group_instance_id="a")
-    drive([again, second], lambda: again.assignment() == had)
-    assert second.group_metadata().generation_id == generation
-    assert again.group_metadata().generation_id == generation
-    again.close()
-    second.close()
+    first, second = (
+        Polled(group_consumer(broker, group, topic, group_instance_id=name)) for name in "ab"
+    )
+    wait_for(lambda: len(first.partitions) == len(second.partitions) == 2)
+    had = first.partitions
+    first.stop().close()
+    generation = second.consumer.group_metadata().generation_id
+    again = Polled(group_consumer(broker, group, topic, group_instance_id="a"))
+    wait_for(lambda: again.partitions == had)
+    assert second.consumer.group_metadata().generation_id == generation
+    assert again.consumer.group_metadata().generation_id == generation
+    again.stop().close()
+    second.stop().close()
 
 
 def test_committed_offsets_keep_their_metadata(broker):
@@ -316,8 +303,9 @@ def test_a_protocol_that_the_group_does_not_speak_is_refused(broker, connect):
 
 def test_groups_are_described_listed_and_deleted(broker):
     topic, group = broker.topic(), unique("group")
-    consumer = group_consumer(broker, group, topic)
-    drive([consumer], lambda: bool(consumer.assignment()))
+    polled = Polled(group_consumer(broker, group, topic))
+    wait_for(lambda: polled.partitions == {0})
+    consumer = polled.stop()
     described = broker.admin.describe_groups([group])[group]
     assert described["group_state"] == "Stable"
     assert described["protocol_data"] == "cooperative-sticky"

@@ -137,7 +137,12 @@ def test_a_waiting_reader_gets_a_transaction_when_it_commits(broker, producers):
 def test_offsets_are_part_of_the_transaction(broker, producers):
     topic, group = broker.topic(), unique("group")
     partition = TopicPartition(topic, 0)
-    consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap_servers, group_id=group)
+    # A read_committed consumer waits for offsets whose transaction is just being ended.
+    consumer = KafkaConsumer(
+        bootstrap_servers=broker.bootstrap_servers,
+        group_id=group,
+        isolation_level="read_committed",
+    )
     consumer.assign([partition])
     producer = producers(unique("tx"))
     for offset, ends in ((3, "commit"), (8, "abort"), (5, "commit")):
@@ -199,13 +204,13 @@ def test_a_second_producer_fences_the_first_and_aborts_its_transaction(broker, p
     second = producers(transactional_id)
     second.begin_transaction()
     second.send(topic, value=b"new").get(10)
+    second.commit_transaction()
     with pytest.raises(kafka_errors.KafkaError) as caught:
         first.send(topic, value=b"late").get(10)
         first.commit_transaction()
     assert isinstance(
         caught.value, kafka_errors.ProducerFencedError | kafka_errors.InvalidProducerEpochError
     )
-    second.commit_transaction()
     assert read(broker, topic, "read_committed") == [b"new"]
 
 
@@ -240,23 +245,54 @@ def test_a_transaction_that_takes_too_long_is_aborted(broker, producers):
     assert read(broker, topic, "read_committed") == []
 
 
+def init_producer(
+    client: ProtocolClient,
+    transactional_id: str,
+    producer_id: int = -1,
+    epoch: int = -1,
+    timeout_ms: int = 10_000,
+) -> Any:
+    """The answer to InitProducerId, asked again for as long as the broker wants it."""
+    again = {
+        kafka_errors.CoordinatorNotAvailableError.errno,
+        kafka_errors.CoordinatorLoadInProgressError.errno,
+        kafka_errors.NotCoordinatorError.errno,
+        kafka_errors.ConcurrentTransactionsError.errno,
+    }
+    while True:
+        request = InitProducerIdRequest(
+            transactional_id=transactional_id,
+            transaction_timeout_ms=timeout_ms,
+            producer_id=producer_id,
+            producer_epoch=epoch,
+        )
+        answer = client.call(request, InitProducerIdResponse, 4)
+        if answer.error_code not in again:
+            return answer
+        time.sleep(0.05)
+
+
+def test_a_returning_producer_names_its_epoch(broker):
+    transactional_id = unique("tx")
+    with ProtocolClient(broker.bootstrap_servers) as client:
+        made = init_producer(client, transactional_id)
+        me, epoch = made.producer_id, made.producer_epoch
+        bumped = init_producer(client, transactional_id, me, epoch)
+        assert (bumped.error_code, bumped.producer_id) == (0, me)
+        assert bumped.producer_epoch == epoch + 1
+        repeated = init_producer(client, transactional_id, me, epoch)
+        assert (repeated.error_code, repeated.producer_epoch) == (0, epoch + 1)
+        newest = init_producer(client, transactional_id).producer_epoch
+        assert newest == epoch + 2
+        fenced = kafka_errors.ProducerFencedError.errno
+        assert init_producer(client, transactional_id, me, epoch).error_code == fenced
+        assert init_producer(client, transactional_id, me + 1, 0).error_code == fenced
+
+
 def test_transactional_requests_out_of_order_are_refused(broker):
     topic, transactional_id = broker.topic(), unique("tx")
     with ProtocolClient(broker.bootstrap_servers) as client:
-        retriable = {
-            kafka_errors.CoordinatorNotAvailableError.errno,
-            kafka_errors.NotCoordinatorError.errno,
-        }
-        request = InitProducerIdRequest(
-            transactional_id=transactional_id,
-            transaction_timeout_ms=10_000,
-            producer_id=-1,
-            producer_epoch=-1,
-        )
-        made = client.call(request, InitProducerIdResponse, 4)
-        while made.error_code in retriable:
-            time.sleep(0.1)
-            made = client.call(request, InitProducerIdResponse, 4)
+        made = init_producer(client, transactional_id)
         assert made.error_code == 0
 
         def end(producer_id: int, epoch: int, name: str = transactional_id) -> int:
@@ -280,12 +316,5 @@ def test_transactional_requests_out_of_order_are_refused(broker):
         )
         answer = client.call(produce, ProduceResponse, 9).responses[0].partition_responses[0]
         assert answer.error_code == kafka_errors.InvalidTxnStateError.errno
-        made.producer_epoch = -1
-        late = InitProducerIdRequest(
-            transactional_id=transactional_id,
-            transaction_timeout_ms=10**9,
-            producer_id=-1,
-            producer_epoch=-1,
-        )
-        code = client.call(late, InitProducerIdResponse, 4).error_code
+        code = init_producer(client, transactional_id, timeout_ms=10**9).error_code
         assert code == kafka_errors.InvalidTransactionTimeoutError.errno
