@@ -28,6 +28,17 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         while self._changes:
             yield self._changes.popleft()
 
+    def finish_join(self) -> None:
+        """Keeps a join from being left half done; call it between polls.
+
+        kafka-python 3.0.12: where a leader rejoins because its metadata changed and the poll's
+        timeout ends meanwhile, the assignment it makes removes the reason for the join, so that no
+        later poll takes up the answer: no heartbeat and no commit ever again.
+        """
+        coordinator = self._consumer._coordinator
+        if coordinator.rebalance_in_progress():
+            coordinator.request_rejoin()
+
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         partitions = sorted(assigned)
         for tp in partitions:

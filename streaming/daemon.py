@@ -85,7 +85,7 @@ class Daemon:
             self._consumer.subscribe([self._config.topics.events], listener=self._assignment)
             while not shutdown.requested:
                 self._round()
-            log.info("stopping: everything taken is committed, leaving the group")
+            self._drain()
         finally:
             self._consumer.close(autocommit=False, timeout_ms=5000)
             self._delivery.close(5.0)
@@ -94,12 +94,24 @@ class Daemon:
 
     def _round(self) -> None:
         batch = self._poll()
+        self._assignment.finish_join()
         self._take_changes()
         self._measure_lag()
         if batch:
             with self.telemetry.timed("batch"):
                 self._process(batch)
             self._measure_lag()
+        self._commit()
+
+    def _drain(self) -> None:
+        """Commits what a rebalance kept from being committed, without taking anything more."""
+        while any(p.contexts.next_offset > p.committed for p in self._partitions.values()):
+            self._consumer.pause(*self._consumer.assignment())
+            self._poll()
+            self._assignment.finish_join()
+            self._take_changes()
+            self._commit()
+        log.info("stopping: everything taken is committed, leaving the group")
 
     def _measure_lag(self) -> None:
         for tp, partition in self._partitions.items():
@@ -147,19 +159,24 @@ class Daemon:
                 self._delivery.send(outputs)
         with timed("flush"):
             self._delivery.settle()
-        offsets = {}
-        for tp in batch:
-            partition = self._partitions.get(tp)
-            if partition and partition.contexts.next_offset > partition.committed:
-                offsets[tp] = self._positions.commit_entry(partition.contexts)
-        if offsets:
-            with timed("commit"):
-                done = self._delivery.commit(offsets)
-            if done:
-                for tp, entry in offsets.items():
-                    self._partitions[tp].committed = entry.offset
         oldest = min(records[0].timestamp for records in batch.values())
         self.telemetry.age.observe(max(time.time() - oldest / 1000, 0.0))
+
+    def _commit(self) -> None:
+        """Commits what was delivered: this batch, and one before whose commit fell into a
+        rebalance while its partitions stayed ours."""
+        offsets = {
+            tp: self._positions.commit_entry(partition.contexts)
+            for tp, partition in self._partitions.items()
+            if partition.contexts.next_offset > partition.committed
+        }
+        if not offsets:
+            return
+        with self.telemetry.timed("commit"):
+            done = self._delivery.commit(offsets)
+        if done:
+            for tp, entry in offsets.items():
+                self._partitions[tp].committed = entry.offset
 
     def _take_changes(self) -> None:
         for kind, partitions in self._assignment.changes():

@@ -53,6 +53,7 @@ class Delivery:
         self._producer = self._make_producer()
         self._sent: list[tuple[Output, Any]] = []
         self._failed: list[Output] = []
+        self._refused = False  # the last commit; told once, not at every try
 
     def send(self, outputs: Iterable[Output]) -> None:
         """Hands outputs to the client; they are kept until :meth:`settle`."""
@@ -116,10 +117,13 @@ class Delivery:
             ) from None
         except (CommitFailedError, IllegalGenerationError, UnknownMemberIdError,
                 RebalanceInProgressError) as e:
-            log.warning("the group rebalanced before the commit, its next owner repeats: %s", e)
+            if not self._refused:
+                log.warning("not committed yet, the group rebalances: %s", e)
+            self._refused = True
             return False
         except KafkaError as e:
             raise DeliveryError(f"the offsets could not be committed: {e}") from e
+        self._refused = False
         return True
 
     def close(self, timeout_s: float) -> None:

@@ -25,5 +25,7 @@ def set_up_logging(level: str) -> None:
     root.setLevel(level)
     kafka = logging.getLogger("kafka")
     kafka.setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    # On a busy machine it tells of every task that the scheduler held back.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
     # SCRAM without TLS is the operator's choice, once made in the settings.
     logging.getLogger("kafka.net.sasl").setLevel(logging.ERROR)

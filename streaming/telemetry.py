@@ -19,7 +19,8 @@ from streaming.pipeline import Partition, Pipeline
 
 log = logging.getLogger(__name__)
 
-#: Parts of one round of the loop; ``batch`` is all of them after the poll.
+#: Parts of one round of the loop; ``batch`` is all of them but the
+#: poll and the commit.
 STAGES = ("contexts", "recommend", "send", "flush", "commit", "batch")
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from broker_fixtures import Broker, unique
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import CoordinatorNotAvailableError, NotCoordinatorError
+from kafka.errors import RetriableError
 
 from session_rec.bundle import save_bundle
 from session_rec.catalog import Catalog
@@ -89,9 +89,12 @@ class Stage:
     predictions: str = ""
     dead_letters: str = ""
     group: str = field(default_factory=lambda: unique("group"))
+    _running: list[DaemonProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.events = self.events or self.broker.topic(self.partitions, prefix="events")
+        # The toy events are old: a topic with the usual retention would soon delete them.
+        keep = {"retention.ms": "-1"}
+        self.events = self.events or self.broker.topic(self.partitions, keep, prefix="events")
         self.fresh_outputs()
 
     def fresh_outputs(self) -> None:
@@ -118,7 +121,9 @@ class Stage:
         } | more
         return [f"{key}={json.dumps(value)}" for key, value in values.items()]
 
-    def produce(self, events: Sequence[Raw], headers: list[tuple[str, bytes]] | None = None) -> None:
+    def produce(
+        self, events: Sequence[Raw], headers: list[tuple[str, bytes]] | None = None
+    ) -> None:
         producer = KafkaProducer(
             bootstrap_servers=self.broker.bootstrap_servers, **self.broker.security
         )
@@ -165,7 +170,7 @@ class Stage:
         """The sum of the group's committed offsets."""
         try:
             offsets = self.broker.admin.list_group_offsets(self.group)
-        except (CoordinatorNotAvailableError, NotCoordinatorError):  # of a cluster just made
+        except RetriableError:  # the group's coordinator on a cluster just made
             return 0
         return sum(o.offset for group in offsets.values() for o in group.values()) if offsets else 0
 
@@ -173,17 +178,20 @@ class Stage:
         deadline = time.monotonic() + timeout_s
         while (now := self.committed()) < count:
             assert time.monotonic() < deadline, f"{now} of {count} committed after {timeout_s} s"
+            assert any(p.popen.poll() is None for p in self._running), "the daemon ended"
             time.sleep(0.05)
 
     @contextlib.contextmanager
     def daemon(self, **more: Any) -> Iterator[DaemonProcess]:
         process = DaemonProcess(self.settings(**more))
+        self._running.append(process)
         try:
             yield process
         except BaseException:
             print(process.log)
             raise
         finally:
+            self._running.remove(process)
             process.end()
 
 

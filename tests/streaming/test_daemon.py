@@ -37,7 +37,8 @@ def test_live_predictions_equal_the_recommender_on_prefixes(broker: Broker, mode
     assert terms["tombstones"] == sum(r.value is None for r in records)
     assert terms["late"] > 0 and terms["duplicates"] > 0 and terms["dead_lettered"] == 0
     assert sum(terms.values()) == len(events)
-    assert metrics["session_rec_out_of_order_total"] == sum(not w["in_order"] for w in want.values())
+    disordered = sum(not w["in_order"] for w in want.values())
+    assert metrics["session_rec_out_of_order_total"] == disordered > 0
     assert sum(v for k, v in metrics.items() if k.startswith("session_rec_lag_records")) == 0
     schema = json.loads(Path("docs/schemas/prediction.schema.json").read_text())
     for record in stage.read(stage.predictions):
@@ -50,7 +51,7 @@ def test_after_sigkills_the_first_of_each_id_is_an_undisturbed_run(
     stage = Stage(broker, model)
     events = toy_events(seed=2, events=1500)
     stage.produce(events[:400])
-    quiet = dict(max_poll_records=20, metrics=False)
+    quiet = {"max_poll_records": 20, "metrics": False}
     for goal in (100, 350, 700):
         with stage.daemon(**quiet) as daemon:
             stage.wait_committed(goal)
@@ -170,9 +171,10 @@ def test_two_daemons_share_the_partitions_and_hand_them_over(broker: Broker, mod
             one.wait_log("revoked: \\[.+\\]")
             stage.produce(events[third : 2 * third])
             stage.wait_committed(2 * third)
-            assert one.stop() == 0
+            one.popen.terminate()
             stage.produce(events[2 * third :])
             stage.wait_committed(len(events))
+            assert one.wait() == 0, one.log
             assert two.stop() == 0, two.log
     assert stage.slates() == expected_slates(stage.read(stage.events), model)
 
