@@ -22,6 +22,20 @@ from session_rec.errors import UserError
 
 GROUP = "session_rec.commands"  #: entry points of this group are ``register(app)`` functions
 
+#: What only the training install has.
+_TRAINING = (
+    "torch",
+    "gensim",
+    "transformers4rec",
+    "transformers",
+    "merlin",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "onnx",
+    "dask",
+)
+
 
 def build_app() -> typer.Typer:
     """The application with every installed sub-command."""
@@ -45,6 +59,18 @@ def main() -> None:
     except UserError as e:
         console.print(
             f"session-rec: {e}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
+        sys.exit(2)
+    except ModuleNotFoundError as e:
+        if e.name is None or e.name.partition(".")[0] not in _TRAINING:
+            raise
+        console.print(
+            f"session-rec: {e.name} is not installed: this command needs the training install, "
+            "pip install 'session-rec[train]'",
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
         sys.exit(2)
     except KeyboardInterrupt:
