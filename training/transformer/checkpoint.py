@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
 from session_rec.errors import UserError
+from session_rec.files import new_directory
 
 _FORMAT = 1
 
@@ -57,22 +59,21 @@ def save_checkpoint(
 ) -> Path:
     """Writes a checkpoint, then removes the older ones. Returns its directory."""
     root = run_dir / "checkpoints"
-    root.mkdir(parents=True, exist_ok=True)
     # The last step of an epoch can be saved twice: before its validation and after.
     target = root / f"step-{state.step:08d}-{len(state.history):04d}"
-    partial = root / f".partial-{os.getpid()}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    tensors = {f"weights/{k}": v.contiguous() for k, v in weights.items()}
-    tensors |= {f"best/{k}": v.contiguous() for k, v in best.items()}
-    tensors |= {f"optimizer/{k}": v.contiguous() for k, v in optimizer.items()}
-    # safetensors refuses tensors that share memory: the copies are cheap beside the file.
-    save_file({k: v.clone() for k, v in tensors.items()}, partial / "tensors.safetensors")
+    groups = {"weights": weights, "best": best, "optimizer": optimizer}
+    tensors = {
+        # safetensors refuses tensors that share memory: the copies are cheap beside the file.
+        f"{group}/{name}": tensor.clone(memory_format=torch.contiguous_format)
+        for group, members in groups.items()
+        for name, tensor in members.items()
+    }
     record = {"format": _FORMAT, "fingerprint": fingerprint, **vars(state)}
-    (partial / "state.json").write_text(json.dumps(record, indent=1))
-    for name in ("tensors.safetensors", "state.json"):
-        _flush(partial / name)
-    partial.rename(target)
+    with new_directory(target, replace=True) as partial:
+        save_file(tensors, partial / "tensors.safetensors")
+        (partial / "state.json").write_text(json.dumps(record, indent=1))
+        for file in partial.iterdir():
+            _flush(file)
     for old in root.iterdir():
         if old != target:
             shutil.rmtree(old, ignore_errors=True)
