@@ -71,8 +71,8 @@ def fit(
 ) -> tuple[Item2Vec, dict[str, Any]]:
     """Trains vectors on sessions of catalog rows.
 
-    Returns the predictor and a record of the training: ``deterministic``, ``events``,
-    ``events_per_second`` and ``seconds`` over all epochs.
+    Returns the predictor and a record of the training: ``deterministic``, ``events`` and
+    ``seconds`` over all epochs.
 
     Raises:
         DataError: no session has two events, so nothing is anybody's neighbour.
@@ -94,7 +94,6 @@ def fit(
         "deterministic": config.workers == 1,
         "events": events,
         "seconds": seconds,
-        "events_per_second": events / seconds,
     }
 
 
