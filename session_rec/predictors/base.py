@@ -70,16 +70,3 @@ class Predictor(ABC):
         cls, config: Mapping[str, Any], arrays: Arrays, directory: Path, n_items: int
     ) -> Self:
         """The predictor that was saved. ``directory`` holds its further files."""
-
-
-def full_tiles(left: NDArray[np.float32], table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``left @ table.T``, float32 [B, N], whose rows do not depend on B.
-
-    OpenBLAS takes another path, with other last bits, for a single row: a lone row is doubled.
-    """
-    scores: NDArray[np.float32]
-    if len(left) == 1:
-        scores = np.matmul(np.repeat(left, 2, axis=0), table.T)[:1]
-    else:
-        scores = np.matmul(left, table.T)
-    return scores
