@@ -54,29 +54,25 @@ class DeadLetters:
     def _fit(self, letter: Output) -> Output:
         if _size(letter) <= self._room:
             return letter
-        key, value, headers = letter.key, letter.value, list(letter.headers)
-        if value and not _has(headers, "sha256"):
-            headers += [
-                (PREFIX + "truncated", str(len(value)).encode()),
-                (PREFIX + "sha256", hashlib.sha256(value).hexdigest().encode()),
-            ]
-        if _size(Output("", None, None, headers)) > self._room // 2:
+        topic, key, value, headers = letter.topic, letter.key, letter.value, list(letter.headers)
+        if _size(Output(topic, None, None, headers)) > self._room // 2:
             headers = [h for h in headers if h[0].startswith(PREFIX)]
-            headers.append((PREFIX + "headers-dropped", b"true"))
+            _note(headers, "headers-dropped", b"true")
         if key and len(key) > self._room // 4:
-            headers += [
-                (PREFIX + "key-truncated", str(len(key)).encode()),
-                (PREFIX + "key-sha256", hashlib.sha256(key).hexdigest().encode()),
-            ]
+            _note(headers, "key-truncated", str(len(key)).encode())
+            _note(headers, "key-sha256", hashlib.sha256(key).hexdigest().encode())
             key = key[: self._room // 4]
-        if value:
-            rest = self._room - _size(Output("", key, None, headers))
-            value = value[: max(rest, 0)]
-        return Output(letter.topic, key, value, headers)
+        if value and _size(Output(topic, key, value, headers)) > self._room:
+            _note(headers, "truncated", str(len(value)).encode())
+            _note(headers, "sha256", hashlib.sha256(value).hexdigest().encode())
+            value = value[: max(self._room - _size(Output(topic, key, None, headers)), 0)]
+        return Output(topic, key, value, headers)
 
 
-def _has(headers: Headers, name: str) -> bool:
-    return any(h == PREFIX + name for h, _ in headers)
+def _note(headers: Headers, name: str, value: bytes) -> None:
+    """Adds a header of ours; a letter that is cut once more keeps what the first cut said."""
+    if not any(h == PREFIX + name for h, _ in headers):
+        headers.append((PREFIX + name, value))
 
 
 def _size(output: Output) -> int:

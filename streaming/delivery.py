@@ -138,16 +138,17 @@ class Delivery:
         except KafkaError as e:
             reason = str(e)
         sent, self._sent = self._sent, []
-        for output, future in sent:
-            if future.succeeded():
-                continue
-            error = future.exception
-            if isinstance(error, MessageSizeTooLargeError):
-                self._failed.append(self._smaller(output))
-            else:
-                self._failed.append(output)
-                reason = str(error) if error is not None else reason or "no answer"
-        return reason
+        failed = [(output, future.exception) for output, future in sent if not future.succeeded()]
+        if not failed:
+            return reason
+        self._failed += [output for output, _ in failed]
+        if any(isinstance(error, MessageSizeTooLargeError) for _, error in failed):
+            # One record too large fails all that the idempotent producer has under way: the
+            # largest is the one.
+            largest = max(self._failed, key=lambda output: len(output.value or b""))
+            smaller = self._smaller(largest)
+            self._failed = [smaller if output is largest else output for output in self._failed]
+        return reason or str(failed[0][1] or "no answer")
 
     def _smaller(self, output: Output) -> Output:
         shrunk = None

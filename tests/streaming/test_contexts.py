@@ -141,6 +141,22 @@ def test_an_event_from_long_ago_is_late_and_moves_nothing() -> None:
     assert contexts.stream_time == 100 and contexts.next_offset == 3
 
 
+def test_a_rebuild_knows_what_was_late_before_its_range() -> None:
+    """Stream time came from a session that is gone: without it the late event would enter."""
+    how = ContextSettings(RULES, allowed_lateness_ms=8, checkpoint_every=1)
+    ops: list[Op] = [
+        Event("a", "x", 30), ("erase", "a"), Event("b", "y", 25), Event("c", "z", 21),
+    ]
+    lived = PartitionContexts(how, 0)
+    for offset, op in enumerate(ops):
+        apply(lived, op, offset)
+    assert lived.rebuild_from() == (2, 30)
+    rebuilt = PartitionContexts(how, *lived.rebuild_from())
+    assert apply(rebuilt, ops[2], 2)[0] is Fate.NEWEST
+    assert apply(rebuilt, ops[3], 3)[0] is Fate.LATE
+    assert rebuilt.snapshot() == lived.snapshot()
+
+
 def test_a_session_is_forgotten_when_nothing_can_extend_it() -> None:
     contexts = PartitionContexts(ContextSettings(RULES, allowed_lateness_ms=5), 0)
     contexts.add(Event("a", "x", 100), 0)
