@@ -1,8 +1,10 @@
 """Consumers that share a group, each polled by a thread of its own.
 
-kafka-python 3.0.12 throws an assignment away that arrives between two calls of `poll` and joins
-again; if it leads the group, everybody rebalances. Two consumers polled in turn by one thread can
-thus go on rebalancing for ever, on any broker.
+kafka-python 3.0.12 throws an assignment away that arrives while nobody is inside `poll`: it joins
+again, and if it leads the group everybody rebalances, so that two consumers polled in turn by one
+thread can go on rebalancing for ever; or, where the join was only to take in new metadata, it does
+not even join again and stays without partitions for good. On any broker. Hence the threads, the
+long polls, and the metadata before the first join.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class Polled:
 
     def _poll(self) -> None:
         while not self._stopped.is_set():
-            for records in self.consumer.poll(timeout_ms=300).values():
+            for records in self.consumer.poll(timeout_ms=500).values():
                 self.records += records
 
     @property

@@ -133,8 +133,7 @@ def committed(client: ProtocolClient, group: str, topic: str) -> tuple[int, str]
 
 
 def group_consumer(broker: Broker, group: str, topic: str, **settings: Any) -> KafkaConsumer:
-    return KafkaConsumer(
-        topic,
+    consumer = KafkaConsumer(
         bootstrap_servers=broker.bootstrap_servers,
         group_id=group,
         auto_offset_reset="earliest",
@@ -143,6 +142,9 @@ def group_consumer(broker: Broker, group: str, topic: str, **settings: Any) -> K
         partition_assignment_strategy=[CooperativeStickyAssignor],
         **settings,
     )
+    consumer.partitions_for_topic(topic)
+    consumer.subscribe([topic])
+    return consumer
 
 
 def test_two_consumers_share_a_topic_and_one_takes_over(broker):
