@@ -30,6 +30,11 @@ log = logging.getLogger(__name__)
 #: Seconds after which the client gives a record back to us, so that we may tell and try again.
 _CLIENT_TIMEOUT_S = 15.0
 
+#: Every batch ends with a flush, which does not linger: a lone event waits for nothing. Under load
+#: records gather meanwhile, for a request costs far more than a record.
+_LINGER_MS = 10
+_BATCH_BYTES = 65_536
+
 
 class DeliveryError(Exception):
     """The outputs of a batch could not be delivered in time; nothing of it was committed."""
@@ -169,6 +174,8 @@ class Delivery:
                     self._config.kafka,
                     delivery_timeout_ms=timeout_ms,
                     request_timeout_ms=min(10_000, timeout_ms),
+                    linger_ms=_LINGER_MS,
+                    batch_size=_BATCH_BYTES,
                     max_block_ms=timeout_ms,
                 )
             except UserError as e:

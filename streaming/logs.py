@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 
 
+#: What kafka-python says of its own garbage while it closes.
+_NOISE = ("weakly-referenced object no longer exists", "Metadata refresh: failed Cancelled")
+
+
 class _Harmless(logging.Filter):
-    """Lets kafka-python's lines about its own garbage collection pass unseen."""
+    """Lets kafka-python's lines about its own closing pass unseen."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "weakly-referenced object no longer exists" not in record.getMessage()
+        message = record.getMessage()
+        return not any(noise in message for noise in _NOISE)
 
 
 def set_up_logging(level: str) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
@@ -52,6 +52,7 @@ class Telemetry(Collector):
             "Age of the oldest record of a poll, by its Kafka timestamp, when its batch was done",
             buckets=(*_BUCKETS, 30, 60, 300), registry=self.registry,
         )
+        ProcessCollector(registry=self.registry)
         self.registry.register(self)
 
     @contextmanager
