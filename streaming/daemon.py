@@ -8,7 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import FencedInstanceIdError, KafkaError, OffsetOutOfRangeError
+from kafka.errors import (
+    BrokerResponseError,
+    FencedInstanceIdError,
+    KafkaError,
+    OffsetOutOfRangeError,
+)
 
 from session_rec.bundle import read_manifest
 from session_rec.errors import UserError
@@ -131,6 +136,11 @@ class Daemon:
                 f"{self._config.group_instance_id!r}: give each its own group_instance_id"
             ) from None
         except KafkaError as e:
+            if isinstance(e, BrokerResponseError) and not e.retriable:
+                raise UserError(
+                    f"Kafka does not let group {self._config.group_id!r} read topic "
+                    f"{self._config.topics.events!r}: {e}"
+                ) from e
             if not e.retriable:
                 raise
             log.warning("poll: %s", e)

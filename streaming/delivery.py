@@ -173,7 +173,7 @@ class Delivery:
                 return make_producer(
                     self._config.kafka,
                     delivery_timeout_ms=timeout_ms,
-                    request_timeout_ms=min(10_000, timeout_ms),
+                    request_timeout_ms=min(10_000, timeout_ms // 2),
                     linger_ms=_LINGER_MS,
                     batch_size=_BATCH_BYTES,
                     max_block_ms=timeout_ms,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-
 #: What kafka-python says of its own garbage while it closes.
 _NOISE = ("weakly-referenced object no longer exists", "Metadata refresh: failed Cancelled")
 

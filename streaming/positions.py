@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from session_rec.errors import UserError
@@ -95,7 +96,7 @@ class Positions:
             entries[tp] = self._entry(start, position.read_from, None)
         try:
             self._consumer.commit(entries, timeout_ms=_TIMEOUT_MS)
-        except Exception as e:
+        except KafkaError as e:
             log.info("the group %s began elsewhere meanwhile (%s)", self._config.group_id, e)
             return
         log.info("first start of group %s at %s: %s", self._config.group_id, self._config.start,

@@ -33,6 +33,8 @@ def choose_sessions(
     chosen: list[int] = []
     free_from = -1
     for s in log.session[plan.order[np.isin(plan.order, first)]].tolist():
+        if len(chosen) == count:
+            break
         begin, end = int(first[s]), int(first[s + 1])
         if not 5 <= end - begin <= 9 or not continues[begin + 1 : end].all():
             continue
@@ -40,8 +42,6 @@ def choose_sessions(
             continue
         chosen.append(s)
         free_from = int(place[end - 1])
-        if len(chosen) == count:
-            break
     return chosen
 
 

@@ -119,7 +119,7 @@ class Stage:
             "max_future_skew_s": 10,
             "metrics_port": 0,
         } | more
-        return [f"{key}={json.dumps(value)}" for key, value in values.items()]
+        return [f"{key}={json.dumps(value)}" for key, value in values.items() if value is not None]
 
     def produce(
         self, events: Sequence[Raw], headers: list[tuple[str, bytes]] | None = None
