@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,7 +17,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from session_rec.config import Config
-from session_rec.errors import ConfigError
+from session_rec.errors import ConfigError, UserError
 from session_rec.predictors.base import Predictor
 from session_rec.predictors.popularity import Popularity
 from session_rec.predictors.sequential_rules import SequentialRules, SequentialRulesConfig
@@ -109,6 +110,7 @@ def _transformer_config() -> type[BaseModel]:
     return TransformerConfig
 
 
+_NEEDS = {"item2vec": "gensim", "transformer": "transformers4rec"}
 _Fit = Callable[[FitData, Any], Fitted]
 _FITTERS: dict[str, tuple[Callable[[], type[BaseModel]], _Fit]] = {
     "popularity": (lambda: PopularityConfig, _popularity),
@@ -144,6 +146,20 @@ def fit_model(kind: str, data: FitData, config: BaseModel) -> Fitted:
     fitted = _lookup(kind)[1](data, config)
     record = {"deterministic": True, **fitted.record}
     return Fitted(fitted.predictor, record, perf_counter() - begin)
+
+
+def check_installed(kind: str) -> None:
+    """Says so before any data is read if the library of a model kind is not installed.
+
+    Raises:
+        UserError: it is not.
+    """
+    library = _NEEDS.get(kind)
+    if library is not None and find_spec(library) is None:
+        raise UserError(
+            f"{library} is not installed, and {kind} is trained with it: "
+            "pip install 'session-rec[train]'"
+        )
 
 
 def _lookup(kind: str) -> tuple[Callable[[], type[BaseModel]], _Fit]:

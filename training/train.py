@@ -22,7 +22,7 @@ from session_rec.event_log import SessionLog, read_sessions
 from session_rec.ragged import Ragged
 from session_rec.recommender import Recommender
 from session_rec.sessions import SessionRules
-from training.fitters import FitData, Fitted, fit_model, model_config
+from training.fitters import FitData, Fitted, check_installed, fit_model, model_config
 
 #: Libraries that decide the bits of a model, recorded beside it.
 _LIBRARIES = ("numpy", "torch", "transformers4rec", "gensim", "onnxruntime")
@@ -53,6 +53,7 @@ def train(kind: str, config: TrainConfig, console: Console | None = None) -> Eva
         ConfigError: a setting is wrong.
         DataError: the sessions cannot be read, or the model directory is already there.
     """
+    check_installed(kind)
     settings = parse_config(config.model, model_config(kind), f"the [model] table for {kind}")
     out = config.out or Path("runs/models") / kind
     if out.exists() and not config.replace:
@@ -95,7 +96,7 @@ def write_model(
             trial = Path(scratch) / "model"
             save_bundle(trial, catalog, fitted.predictor, rules, data_fingerprint=data_fingerprint)
             result = evaluate(
-                Recommender.load(trial), validation, name=out.name, split="validation"
+                Recommender.load(trial), validation, name=fitted.predictor.kind, split="validation"
             )
     save_bundle(
         out,
