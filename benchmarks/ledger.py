@@ -31,12 +31,12 @@ class Reads(NamedTuple):
 
 
 def append(row: Mapping[str, Any], path: Path | None = None) -> None:
-    """Adds a result with the commit it was made at; ``dirty`` says that sources differed from it.
+    """Adds a result; ``row`` holds :func:`commit` as it was when the program was started.
 
     One write of one line, so that two runs at once do not mix.
     """
     path = path or LEDGER
-    line = msgspec.json.encode({**_commit(), **row}) + b"\n"
+    line = msgspec.json.encode(row) + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab", buffering=0) as f:
         f.write(line)
@@ -68,9 +68,12 @@ def reads(data_fingerprint: str, kind: str, config_hash: str, path: Path | None 
     return Reads(sum(e["config_hash"] == config_hash for e in of_kind), len(of_kind))
 
 
-def _commit() -> dict[str, Any]:
-    commit = _git("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--", *_SOURCES))}
+def commit() -> dict[str, Any]:
+    """``commit`` of this checkout; ``dirty`` says that sources differ from it."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--", *_SOURCES)),
+    }
 
 
 def _git(*arguments: str) -> str:

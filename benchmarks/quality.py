@@ -126,6 +126,8 @@ def quality(
     ] = None,
 ) -> None:
     """Train on the train split, rank every next item, print the figures beside published ones."""
+    # Now, not when a row is done: others may commit while this program runs.
+    commit = ledger.commit()
     read = read_benchmark(data)
     known = known_data(read.fingerprint)
     if config is None and known is not None:
@@ -153,7 +155,7 @@ def quality(
             recipe, read, train, scored, final=final, min_prefix=min_prefix, run_dir=run_dir
         )
         if final:
-            ledger.append(row.to_dict())
+            ledger.append({**commit, **row.to_dict()})
         rows.append(row)
         err.print(f"{row.model}: HR@20 {row.hr20:.2f}, MRR@20 {row.mrr20:.2f}", markup=False)
         if json_out is not None:

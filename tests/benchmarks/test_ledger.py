@@ -17,7 +17,10 @@ def test_reads_count_recipes_and_kinds_of_one_data_set(tmp_path):
     ):  # fmt: skip
         ledger.append(e, path)
     assert ledger.reads("d", "vmis-knn", "h", path) == (2, 3)
-    assert all("commit" in e and "dirty" in e for e in ledger.read(path))
+
+
+def test_the_commit_of_the_checkout_is_named():
+    assert set(ledger.commit()) == {"commit", "dirty"}
 
 
 def test_a_broken_line_is_named(tmp_path):
