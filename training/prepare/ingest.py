@@ -115,7 +115,7 @@ def _read(con: Any, source: Source, config: PrepareConfig) -> tuple[str, int]:
         begin = "CREATE TABLE raw AS" if n == 0 else "INSERT INTO raw"
         try:
             con.execute(f"{begin} SELECT {select} FROM {part.relation}")
-        except duckdb.OutOfMemoryException:
+        except (duckdb.OutOfMemoryException, duckdb.InterruptException):
             raise
         except duckdb.Error as e:
             raise DataError(

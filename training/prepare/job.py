@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from session_rec.console import progress_bar, write_json
-from session_rec.errors import ConfigError, DataError
+from session_rec.errors import DataError
 from session_rec.files import new_directory
 from training.prepare.clean import SPLITS, Cleaning, clean, split_by_time
-from training.prepare.config import Engine, PrepareConfig
+from training.prepare.config import PrepareConfig
 from training.prepare.cut import cut_events
+from training.prepare.engine import interruptible, open_engine
 from training.prepare.ingest import Ingested, ingest
 from training.prepare.report import DUPLICATES, Report
 from training.prepare.write import write_catalog, write_split
-from training.sources import file_list, find_source
+from training.sources import Source, file_list, find_source
 
 
 def prepare(config: PrepareConfig, out: Path, replace: bool = False) -> Report:
@@ -34,76 +34,61 @@ def prepare(config: PrepareConfig, out: Path, replace: bool = False) -> Report:
     if config.catalog:
         find_source(config.catalog.input)
     with new_directory(out, replace=replace) as directory:
+        described = source.describe()
         scratch = directory / "scratch"
         scratch.mkdir()
-        with _engine(config.engine, scratch) as con:
-            with progress_bar("read", None):
-                described = source.describe()
-                read = ingest(con, source, config)
-            file = scratch / "cut.parquet"
-            with progress_bar("cut into sessions", read.events) as advance:
-                duplicates = cut_events(con, config.rules, file, advance)
-            con.execute("DROP VIEW events; DROP VIEW judged; DROP VIEW typed; DROP TABLE raw")
-            con.execute(f"CREATE VIEW cut AS SELECT * FROM read_parquet({file_list([file])})")
-            with progress_bar("clean and write", 6) as advance:
-                made = split_by_time(con, config)
-                advance()
-                cleaning = clean(con, config, scratch)
-                _check_left(con, read, made, cleaning, config)
-                advance()
-                splits = {}
-                for part, name in enumerate(SPLITS):
-                    splits[name] = write_split(con, part, read.features, directory)
-                    advance()
-                catalog = (
-                    write_catalog(con, config, directory / "catalog.parquet")
-                    if config.catalog
-                    else None
-                )
-                advance()
+        with open_engine(config.engine, scratch) as con:
+            report = interruptible(
+                con, lambda: _run(con, config, source, described, directory, scratch)
+            )
         shutil.rmtree(scratch)
-        report = Report(
-            config=config.to_dict(),
-            rules=config.rules,
-            source=described,
-            time=read.time,
-            rows=read.rows,
-            dropped_rows={**read.dropped, DUPLICATES: duplicates},
-            sessions=sum(made.values()),
-            dropped={name: (d.events, d.visits) for name, d in cleaning.drops.items()},
-            sessions_split=cleaning.visits_split,
-            passes=cleaning.passes,
-            splits=splits,
-            catalog=catalog,
-            notes=tuple(_notes(config, read, made, cleaning, splits, catalog)),
-        )
         write_json(directory / "prepare.json", report.to_dict())
     return report
 
 
-@contextmanager
-def _engine(config: Engine, scratch: Path) -> Iterator[Any]:
-    """A DuckDB that spills to ``scratch`` and keeps within its memory."""
-    import duckdb
-
-    settings: dict[str, Any] = {
-        "memory_limit": config.memory_limit,
-        "temp_directory": str(scratch / "spill"),
-        "preserve_insertion_order": True,
-    }
-    if config.threads:
-        settings["threads"] = config.threads
-    con = duckdb.connect(str(scratch / "work.duckdb"), config=settings)
-    try:
-        con.execute("SET TimeZone = 'UTC'")
-        yield con
-    except duckdb.OutOfMemoryException:
-        raise ConfigError(
-            f"the preparation does not fit in engine.memory_limit = {config.memory_limit!r}: "
-            "raise it, or set engine.threads = 1"
-        ) from None
-    finally:
-        con.close()
+def _run(
+    con: Any,
+    config: PrepareConfig,
+    source: Source,
+    described: dict[str, Any],
+    directory: Path,
+    scratch: Path,
+) -> Report:
+    with progress_bar("read", None):
+        read = ingest(con, source, config)
+    file = scratch / "cut.parquet"
+    with progress_bar("cut into sessions", read.events) as advance:
+        duplicates = cut_events(con, config.rules, file, advance)
+    con.execute("DROP VIEW events; DROP VIEW judged; DROP VIEW typed; DROP TABLE raw")
+    con.execute(f"CREATE VIEW cut AS SELECT * FROM read_parquet({file_list([file])})")
+    splits, catalog = {}, None
+    with progress_bar("clean and write", 6) as advance:
+        made = split_by_time(con, config)
+        advance()
+        cleaning = clean(con, config, scratch)
+        _check_left(con, read, made, cleaning, config)
+        advance()
+        for part, name in enumerate(SPLITS):
+            splits[name] = write_split(con, part, read.features, directory)
+            advance()
+        if config.catalog:
+            catalog = write_catalog(con, config, directory / "catalog.parquet")
+        advance()
+    return Report(
+        config=config.to_dict(),
+        rules=config.rules,
+        source=described,
+        time=read.time,
+        rows=read.rows,
+        dropped_rows={**read.dropped, DUPLICATES: duplicates},
+        sessions=sum(made.values()),
+        dropped={name: (d.events, d.visits) for name, d in cleaning.drops.items()},
+        sessions_split=cleaning.visits_split,
+        passes=cleaning.passes,
+        splits=splits,
+        catalog=catalog,
+        notes=tuple(_notes(config, read, made, cleaning, splits, catalog)),
+    )
 
 
 def _check_left(

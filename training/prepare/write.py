@@ -78,6 +78,8 @@ def write_catalog(con: Any, config: PrepareConfig, target: Path) -> dict[str, An
         begin = "CREATE TABLE items AS" if n == 0 else "INSERT INTO items"
         try:
             con.execute(f"{begin} SELECT {', '.join(values)} FROM {part.relation}")
+        except (duckdb.OutOfMemoryException, duckdb.InterruptException):
+            raise
         except duckdb.Error as e:
             raise DataError(
                 f"{part.files[0]} cannot be read as {source.format}: {first_line(e)}"
