@@ -114,13 +114,13 @@ class Report:
             title="splits (new items: share of events whose item train does not have)",
             title_justify="left",
         )
-        table.add_column("split")
-        for name in ("events", "sessions", "ids", "items", "new items"):
+        table.add_column("split", no_wrap=True)
+        for name in ("events", "sessions", "items", "new items"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("first event", no_wrap=True)
         table.add_column("last event", no_wrap=True)
         for name, s in self.splits.items():
-            counts = (s["events"], s["sessions"], s["session_ids"], s["items"])
+            counts = (s["events"], s["sessions"], s["items"])
             share = s["events_of_items_not_in_train"] / max(1, s["events"])
             table.add_row(
                 name,
