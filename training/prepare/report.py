@@ -117,8 +117,8 @@ class Report:
         table.add_column("split", no_wrap=True)
         for name in ("events", "sessions", "items", "new items"):
             table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("first event", no_wrap=True)
-        table.add_column("last event", no_wrap=True)
+        table.add_column("from", no_wrap=True)
+        table.add_column("to", no_wrap=True)
         for name, s in self.splits.items():
             counts = (s["events"], s["sessions"], s["items"])
             share = s["events_of_items_not_in_train"] / max(1, s["events"])
