@@ -188,5 +188,11 @@ def load(directory: Path) -> Recommender:
     if rules.fingerprint != manifest.rules_fingerprint:
         raise BundleError(f"{directory / MANIFEST}: its session rules do not match their hash")
     cls = predictor_class(manifest.kind)
-    predictor = cls.restore(manifest.config, arrays, directory, len(catalog))
+    try:
+        predictor = cls.restore(manifest.config, arrays, directory, len(catalog))
+    except (KeyError, ValueError, TypeError) as e:
+        raise BundleError(
+            f"{directory / MANIFEST} does not describe a {manifest.kind} that this version can "
+            f"restore ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else e!r})"
+        ) from None
     return Recommender(catalog, predictor, rules, fingerprint(directory))

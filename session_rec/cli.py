@@ -1,14 +1,16 @@
 """The ``session-rec`` command: finds its sub-commands by entry points.
 
 Exit codes: 0 done, 1 a defect of ours (with a traceback), 2 something the user gave cannot be used
-(one sentence), 130 interrupted.
+(one sentence), 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib.metadata import entry_points
+from types import FrameType
 
 # One BLAS thread, set before numpy is imported: scores are then the same bits on every run, and a
 # daemon takes the one core it was given.
@@ -51,9 +53,16 @@ def build_app() -> typer.Typer:
     return app
 
 
+def _terminate(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Runs the command line; a user's mistake ends in one sentence and exit code 2."""
     console = Console(stderr=True)
+    # As Ctrl-C does, a SIGTERM unwinds the stack, so that what a command started is stopped and
+    # what it was writing is removed. The daemon and the training loop set handlers of their own.
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         build_app()()
     except UserError as e:

@@ -15,7 +15,7 @@ from session_rec.catalog import UNKNOWN, Catalog
 from session_rec.errors import DataError
 from session_rec.events import type_code
 from session_rec.ragged import Ragged
-from session_rec.sessions import SessionRules, context_starts, scored_positions
+from session_rec.sessions import SessionRules, context_starts, scored_positions, session_begins
 
 _REQUIRED = ("session_id", "item_id", "ts")
 _OPTIONAL = ("type", "seq")
@@ -83,11 +83,7 @@ class SessionLog:
         crops as it likes. In chronological order of their last event where ``ts`` is a clock.
         """
         self._check_order(rules)
-        follows = np.zeros(len(self), bool)
-        follows[1:] = np.isin(
-            np.arange(len(self) - 1), scored_positions(self.session, self.ts, rules)
-        )
-        first = np.flatnonzero(~follows)
+        first = np.flatnonzero(session_begins(self.session, self.ts, rules))
         events = self.events(catalog)
         cut = events.window(first, np.append(first[1:], len(self)))
         cut = cut.keep(cut.rows != UNKNOWN)
@@ -167,7 +163,7 @@ def read_sessions(
         raise DataError(f"{path} is not there: give a Parquet file of sessions")
     names = dict(columns or {})
     con = duckdb.connect()
-    con.execute("SET threads = 1")
+    con.execute("SET threads = 1; SET enable_progress_bar = false")
     try:
         source = con.read_parquet(str(path))
     except duckdb.Error as e:

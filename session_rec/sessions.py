@@ -92,6 +92,11 @@ class Entry(NamedTuple):
     clock: int
 
 
+#: A producer whose clock stands still could fill the memory: past so many evicted events of one
+#: millisecond, further ones of it are outside the buffer.
+_MAX_GHOSTS = 1000
+
+
 class Outcome(Enum):
     """What became of an event that was offered to a buffer."""
 
@@ -114,7 +119,7 @@ class SessionBuffer:
         self._rules = rules
         #: The buffer, oldest first.
         self.entries: list[Entry] = []
-        # Evicted events that share the ts of the newest evicted one. A duplicate of such an event
+        # Evicted events of the same ts as the oldest that is left. A duplicate of such an event
         # arrives later, so (ts, seq) alone would let it in where its original was pushed out.
         self._ghosts: list[Entry] = []
 
@@ -131,6 +136,8 @@ class SessionBuffer:
             self._holds_duplicate(entry) or any(_same(g, entry) for g in self._ghosts)
         ):
             return Outcome.DUPLICATE
+        if len(self._ghosts) >= _MAX_GHOSTS and self._ghosts[0].ts == entry.ts:
+            return Outcome.OUTSIDE
         newest = not entries or entry > entries[-1]
         if newest:
             entries.append(entry)
@@ -179,12 +186,11 @@ class SessionBuffer:
         return False
 
     def _remember(self, evicted: Entry) -> None:
-        ghosts = self._ghosts
-        if ghosts and ghosts[0].ts > evicted.ts:
-            return
-        if ghosts and ghosts[0].ts < evicted.ts:
-            ghosts.clear()
-        ghosts.append(evicted)
+        oldest = self.entries[0].ts
+        if self._ghosts and self._ghosts[0].ts < oldest:
+            self._ghosts.clear()
+        if evicted.ts == oldest:
+            self._ghosts.append(evicted)
 
 
 def _same(a: Entry, b: Entry) -> bool:

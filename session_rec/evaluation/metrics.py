@@ -13,22 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 CUTOFFS = (1, 5, 10, 20)
-NAMES = ("hr", "mrr", "ndcg")
+#: The rank of an item that was not ranked at all: a miss at every cut-off.
+NOT_RANKED = 2**31 - 1
 
 
 def pessimistic_ranks(scores: NDArray[np.float32], targets: NDArray[np.int32]) -> NDArray[np.int64]:
     """int64 [B]: rank of each target among all N items; ties count against it.
 
     The rank is the number of items with a score at or above the target's, itself included. A
-    target that the catalog does not hold (-1) has rank N + 1: a miss at every cut-off up to N.
+    target that the catalog does not hold (-1) has rank :data:`NOT_RANKED`.
 
     Args:
         scores: float32 [B, N].
         targets: int32 [B], catalog rows or -1.
     """
-    n = scores.shape[1]
     known = np.flatnonzero(targets >= 0)
-    ranks = np.full(len(targets), n + 1, np.int64)
+    ranks = np.full(len(targets), NOT_RANKED, np.int64)
     own = scores[known, targets[known]]
     ranks[known] = np.count_nonzero(scores[known] >= own[:, None], axis=1)
     return ranks

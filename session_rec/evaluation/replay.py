@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from session_rec.errors import DataError
-from session_rec.evaluation.metrics import gains, session_intervals
+from session_rec.evaluation.metrics import NOT_RANKED, gains, session_intervals
 from session_rec.evaluation.protocol import Protocol
 from session_rec.event_log import SessionLog
 from session_rec.events import type_code
@@ -153,8 +153,7 @@ def summarise(
     questions = log.questions(recommender.catalog, rules)
     if len(questions) == 0:
         raise DataError("no session has two events in a row: there is nothing to measure")
-    miss = len(recommender.catalog) + 1
-    ranks = np.full(len(questions), miss, np.int64)
+    ranks = np.full(len(questions), NOT_RANKED, np.int64)
     missing = 0
     ids = recommender.catalog.item_ids
     for q, (p, target) in enumerate(

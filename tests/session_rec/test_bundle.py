@@ -49,6 +49,7 @@ def test_any_flipped_byte_is_refused_and_its_file_named(model_directory):
         ({"format": 2}, "format 2"),
         ({"kind": "oracle"}, "unknown model kind 'oracle'"),
         ({"n_items": 5}, "number of items"),
+        ({"config": {"newest_m": 3}}, "does not describe a sequential-rules"),
         ({"rules_fingerprint": "0"}, "session rules"),
         ({"files": {"../../etc/passwd": {"sha256": "", "bytes": 1}}}, "outside its directory"),
     ],

@@ -15,7 +15,7 @@ def test_the_rank_counts_every_item_at_or_above_the_target(lines, data):
     targets = [data.draw(st.integers(-1, 4)) for _ in lines]
     ranks = pessimistic_ranks(np.array(lines, np.float32), np.array(targets, np.int32))
     for line, target, rank in zip(lines, targets, ranks.tolist(), strict=True):
-        assert rank == (6 if target < 0 else sum(s >= line[target] for s in line))
+        assert rank == (2**31 - 1 if target < 0 else sum(s >= line[target] for s in line))
 
 
 def test_a_model_that_says_the_same_of_all_items_never_hits():
@@ -56,3 +56,8 @@ def test_the_same_seed_gives_the_same_interval():
     values = {"m": np.random.default_rng(0).random(200)}
     session = np.arange(200) // 3
     assert session_intervals(values, session, 5) == session_intervals(values, session, 5)
+
+
+def test_an_unknown_target_is_a_miss_in_the_smallest_catalog():
+    ranks = pessimistic_ranks(np.zeros((1, 3), np.float32), np.array([-1], np.int32))
+    assert gains(ranks)["hr@20"].tolist() == [0]
