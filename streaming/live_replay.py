@@ -62,6 +62,7 @@ def replay_through_kafka(
     daemon_prefix: tuple[str, ...] = (),
     progress: Progress | None = None,
     on_prediction: OnPrediction | None = None,
+    before_stop: Callable[[int], None] | None = None,
 ) -> Answers:
     """Plays ``log`` into topics made for the purpose, served by a daemon made for the purpose.
 
@@ -70,6 +71,7 @@ def replay_through_kafka(
     Args:
         settings: further ``key=value`` settings of the daemon.
         daemon_prefix: a command to run the daemon under, such as ``taskset -c 1``.
+        before_stop: called with the daemon's pid when all is answered and it still runs.
 
     Raises:
         UserError: the cluster cannot be used, or the daemon refused its settings.
@@ -97,6 +99,8 @@ def replay_through_kafka(
         collector.wait_for(len(played.ids))
         if daemon.poll() is not None:
             raise UserError(f"the daemon ended: {_last_line(daemon_log)}")
+        if before_stop is not None:
+            before_stop(daemon.pid)
         for p, due, event in zip(played.order.tolist(), played.scheduled, played.ids, strict=True):
             if event in collector.received:
                 at, prediction = collector.received[event]
