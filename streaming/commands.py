@@ -110,7 +110,11 @@ def play(
         with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             task = bar.add_task("", total=len(log))
             played = play_log(
-                log, producer, name, schedule(log, factor), shift_to_now=shift_to_now,
+                log,
+                producer,
+                name,
+                schedule(log, factor),
+                shift_to_now=shift_to_now,
                 progress=lambda n: bar.update(task, completed=n),
             )
     finally:
@@ -119,7 +123,8 @@ def play(
     behind = f", at most {played.behind_s * 1000:.0f} ms behind schedule" if factor else ""
     console.print(
         f"played {len(played.ids)} events of {len(log.session_ids)} sessions into {name} in "
-        f"{played.seconds:.1f} s ({rate:.0f}/s{behind})", highlight=False,
+        f"{played.seconds:.1f} s ({rate:.0f}/s{behind})",
+        highlight=False,
     )
 
 

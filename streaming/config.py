@@ -221,7 +221,7 @@ class StreamConfig(Config):
         if skew != "off" and not 0 <= skew <= self.allowed_lateness_s:
             raise ValueError(
                 f"max_future_skew_s ({skew:g}) must be between 0 and allowed_lateness_s "
-                f"({self.allowed_lateness_s:g}), or \"off\": one event ahead of time must not "
+                f'({self.allowed_lateness_s:g}), or "off": one event ahead of time must not '
                 "make the others late"
             )
         return self

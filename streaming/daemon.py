@@ -75,8 +75,13 @@ class Daemon:
         self._assignment = Assignment(self._consumer)
         self._positions = Positions(self._consumer, config, self._settings)
         self._partitions: dict[TopicPartition, Partition] = {}
-        log.info("model %s (%s, %d items), session rules %s", recommender.fingerprint,
-                 config.model, len(recommender.catalog), self._settings.rules.to_dict())
+        log.info(
+            "model %s (%s, %d items), session rules %s",
+            recommender.fingerprint,
+            config.model,
+            len(recommender.catalog),
+            self._settings.rules.to_dict(),
+        )
 
     def run(self, shutdown: Shutdown) -> None:
         """Serves until a signal asks to stop; then everything taken is delivered and committed.
@@ -207,8 +212,12 @@ class Daemon:
         self._adopt(tp, Partition(name, contexts, position.emit_from, position.emit_from))
         self._consumer.seek(tp, position.read_from)
         self._consumer.resume(tp)
-        log.info("partition %d: emitting from offset %d, contexts rebuilt from %d", tp.partition,
-                 position.emit_from, position.read_from)
+        log.info(
+            "partition %d: emitting from offset %d, contexts rebuilt from %d",
+            tp.partition,
+            position.emit_from,
+            position.read_from,
+        )
 
     def _adopt(self, tp: TopicPartition, partition: Partition) -> None:
         self._drop(tp)

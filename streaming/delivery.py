@@ -96,8 +96,9 @@ class Delivery:
                 )
             again, self._failed = self._failed, []
             if reason is not None:
-                log.warning("%d messages were not delivered (%s): sending them again",
-                            len(again), reason)
+                log.warning(
+                    "%d messages were not delivered (%s): sending them again", len(again), reason
+                )
                 # The idempotent producer cannot go on after a batch of its sequence failed.
                 self._producer.close(timeout=0)
                 time.sleep(0.5)
@@ -112,16 +113,18 @@ class Delivery:
             UserError: another process uses our ``group_instance_id``.
         """
         try:
-            self._consumer.commit(
-                offsets, timeout_ms=round(self._config.delivery_timeout_s * 1000)
-            )
+            self._consumer.commit(offsets, timeout_ms=round(self._config.delivery_timeout_s * 1000))
         except FencedInstanceIdError:
             raise UserError(
                 f"another process joined group {self._config.group_id!r} as "
                 f"{self._config.group_instance_id!r}: give each its own group_instance_id"
             ) from None
-        except (CommitFailedError, IllegalGenerationError, UnknownMemberIdError,
-                RebalanceInProgressError) as e:
+        except (
+            CommitFailedError,
+            IllegalGenerationError,
+            UnknownMemberIdError,
+            RebalanceInProgressError,
+        ) as e:
             if not self._refused:
                 log.warning("not committed yet, the group rebalances: %s", e)
             self._refused = True

@@ -139,8 +139,12 @@ class Pipeline:
             if fate is Fate.NEWEST or fate is Fate.OUT_OF_ORDER:
                 questions.append(
                     Question(
-                        f"{partition.name}-{offset}", session_id, key, event.ts,
-                        fate is Fate.NEWEST, contexts.context(session_id),
+                        f"{partition.name}-{offset}",
+                        session_id,
+                        key,
+                        event.ts,
+                        fate is Fate.NEWEST,
+                        contexts.context(session_id),
                     )
                 )
         counted.duplicates = fates[Fate.DUPLICATE]
@@ -177,8 +181,12 @@ class Pipeline:
         notices = self.notices
         outputs = []
         for q, rows, scores, known, fallback in zip(
-            questions, slates.rows.tolist(), slates.scores.tolist(), slates.known.tolist(),
-            slates.fallback.tolist(), strict=True,
+            questions,
+            slates.rows.tolist(),
+            slates.scores.tolist(),
+            slates.known.tolist(),
+            slates.fallback.tolist(),
+            strict=True,
         ):
             if rows and rows[-1] < 0:
                 shown = rows.index(-1)
@@ -186,8 +194,17 @@ class Pipeline:
             notices.fallbacks += fallback
             notices.out_of_order += not q.in_order
             message = Prediction(
-                SCHEMA_VERSION, q.id, q.session_id, q.ts, emitted_at, model,
-                [ids[r] for r in rows], scores, known, fallback, q.in_order,
+                SCHEMA_VERSION,
+                q.id,
+                q.session_id,
+                q.ts,
+                emitted_at,
+                model,
+                [ids[r] for r in rows],
+                scores,
+                known,
+                fallback,
+                q.in_order,
             )
             outputs.append(Output(topic, q.key, encode_prediction(message), []))
         return outputs

@@ -47,8 +47,13 @@ def messages(log: SessionLog, order: NDArray[np.int64], shift_ms: int) -> list[t
     features = log.features
     out = []
     for i, session, item, ts, kind, seq in zip(
-        order.tolist(), log.session[order].tolist(), log.item[order].tolist(),
-        log.ts[order].tolist(), log.type[order].tolist(), log.seq[order].tolist(), strict=True,
+        order.tolist(),
+        log.session[order].tolist(),
+        log.item[order].tolist(),
+        log.ts[order].tolist(),
+        log.type[order].tolist(),
+        log.seq[order].tolist(),
+        strict=True,
     ):
         event = Event(
             session_ids[session],
@@ -117,9 +122,7 @@ def play(
         else:
             scheduled[n] = time.time()
         try:
-            futures.append(
-                producer.send(topic, key=key, value=value, timestamp_ms=ts + shift_ms)
-            )
+            futures.append(producer.send(topic, key=key, value=value, timestamp_ms=ts + shift_ms))
         except KafkaError as e:
             raise UserError(f"topic {topic!r} does not take the events: {e}") from None
     try:

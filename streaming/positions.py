@@ -99,8 +99,12 @@ class Positions:
         except KafkaError as e:
             log.info("the group %s began elsewhere meanwhile (%s)", self._config.group_id, e)
             return
-        log.info("first start of group %s at %s: %s", self._config.group_id, self._config.start,
-                 {tp.partition: start for tp, start in starts.items()})
+        log.info(
+            "first start of group %s at %s: %s",
+            self._config.group_id,
+            self._config.start,
+            {tp.partition: start for tp, start in starts.items()},
+        )
 
     def find(self, tp: TopicPartition) -> Position:
         """The position of a partition just assigned.
@@ -123,8 +127,12 @@ class Positions:
             log.warning("%s: the commit says nothing of contexts, reading back by time", _name(tp))
             return self._by_time(tp, offset)
         if metadata.rebuild_from < begin and begin < offset:
-            log.warning("%s: offsets %d to %d expired: contexts that began there are cut",
-                        _name(tp), metadata.rebuild_from, begin - 1)
+            log.warning(
+                "%s: offsets %d to %d expired: contexts that began there are cut",
+                _name(tp),
+                metadata.rebuild_from,
+                begin - 1,
+            )
         return Position(
             min(max(metadata.rebuild_from, begin), offset), offset, metadata.stream_time
         )
@@ -136,8 +144,10 @@ class Positions:
             UserError: they do not; the lost range is named.
         """
         if offset > end:
-            what = (f"{_name(tp)} ends at offset {end}, before the committed {offset}: "
-                    "the topic was made anew or cut")
+            what = (
+                f"{_name(tp)} ends at offset {end}, before the committed {offset}: "
+                "the topic was made anew or cut"
+            )
         else:
             what = f"{_name(tp)} lost offsets {offset} to {begin - 1}: they expired unread"
         if not self._config.accept_loss:
@@ -147,7 +157,9 @@ class Positions:
 
     def _entry(self, offset: int, rebuild_from: int, stream_time: int | None) -> OffsetAndMetadata:
         metadata = CommitMetadata(
-            rebuild_from, stream_time, self._settings.rules.fingerprint,
+            rebuild_from,
+            stream_time,
+            self._settings.rules.fingerprint,
             self._settings.allowed_lateness_ms,
         )
         return OffsetAndMetadata(offset, msgspec.json.encode(metadata).decode(), -1)

@@ -31,8 +31,9 @@ def check_cluster(config: StreamConfig) -> int:
     topics = config.topics
     admin = make_admin(config.kafka)
     try:
-        check_topics(admin, config.kafka.servers, (topics.events, topics.predictions,
-                                                   topics.dead_letters))
+        check_topics(
+            admin, config.kafka.servers, (topics.events, topics.predictions, topics.dead_letters)
+        )
         settings = _topic_settings(admin, [topics.events, topics.dead_letters])
     finally:
         admin.close()
@@ -46,8 +47,9 @@ def check_cluster(config: StreamConfig) -> int:
     if stamped_on_arrival and config.max_future_skew_s != "off":
         log.warning(
             "topic %s stamps records on arrival: events more than %s s ahead of the broker's clock "
-            "become dead letters; with a made-up clock set max_future_skew_s = \"off\"",
-            topics.events, config.max_future_skew_s,
+            'become dead letters; with a made-up clock set max_future_skew_s = "off"',
+            topics.events,
+            config.max_future_skew_s,
         )
     limit = settings.get(topics.dead_letters, {}).get("max.message.bytes")
     return min(int(limit), MAX_REQUEST_BYTES) if limit else MAX_REQUEST_BYTES

@@ -31,7 +31,10 @@ def _schema(type_: Any, title: str, description: str) -> bytes:
     body = msgspec.json.schema(type_)
     definition = body["$defs"].pop(body["$ref"].rsplit("/", 1)[1])
     document = {
-        "$schema": _DIALECT, **definition, "title": title, "description": description,
+        "$schema": _DIALECT,
+        **definition,
+        "title": title,
+        "description": description,
     }
     if body["$defs"]:
         document["$defs"] = body["$defs"]

@@ -43,14 +43,18 @@ class Telemetry(Collector):
         self._gone = {"forgotten": 0, "cap": 0}
         self.registry = CollectorRegistry()
         stages = Histogram(
-            "session_rec_stage_seconds", "Duration of the parts of one round", ["stage"],
-            buckets=_BUCKETS, registry=self.registry,
+            "session_rec_stage_seconds",
+            "Duration of the parts of one round",
+            ["stage"],
+            buckets=_BUCKETS,
+            registry=self.registry,
         )
         self._stages = {stage: stages.labels(stage) for stage in STAGES}
         self.age = Histogram(
             "session_rec_oldest_record_age_seconds",
             "Age of the oldest record of a poll, by its Kafka timestamp, when its batch was done",
-            buckets=(*_BUCKETS, 30, 60, 300), registry=self.registry,
+            buckets=(*_BUCKETS, 30, 60, 300),
+            registry=self.registry,
         )
         ProcessCollector(registry=self.registry)
         self.registry.register(self)
@@ -88,7 +92,8 @@ class Telemetry(Collector):
         """The metrics that are read from plain counts."""
         accounts, notices = self._pipeline.accounts, self._pipeline.notices
         yield CounterMetricFamily(
-            "session_rec_records_consumed", "Records taken with emission on",
+            "session_rec_records_consumed",
+            "Records taken with emission on",
             value=accounts.consumed,
         )
         fates = CounterMetricFamily(
@@ -108,9 +113,13 @@ class Telemetry(Collector):
         yield from self._partition_metrics()
         recommender = self._pipeline.recommender
         yield InfoMetricFamily(
-            "session_rec_model", "The model that serves",
-            value={"fingerprint": recommender.fingerprint, "kind": self._kind,
-                   "items": str(len(recommender.catalog))},
+            "session_rec_model",
+            "The model that serves",
+            value={
+                "fingerprint": recommender.fingerprint,
+                "kind": self._kind,
+                "items": str(len(recommender.catalog)),
+            },
         )
 
     def _partition_metrics(self) -> Iterator[Any]:

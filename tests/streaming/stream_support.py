@@ -128,8 +128,14 @@ class Stage:
             bootstrap_servers=self.broker.bootstrap_servers, **self.broker.security
         )
         for key, value, timestamp in events:
-            producer.send(self.events, key=key, value=value, timestamp_ms=timestamp,
-                          partition=None if key is not None else 0, headers=headers)
+            producer.send(
+                self.events,
+                key=key,
+                value=value,
+                timestamp_ms=timestamp,
+                partition=None if key is not None else 0,
+                headers=headers,
+            )
         producer.flush()
         producer.close()
 
@@ -203,7 +209,10 @@ class DaemonProcess:
         for setting in settings:
             command += ["--set", setting]
         self.popen = subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+            command,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
             env=os.environ | {"COLUMNS": "1000"} | (env or {}),
         )
         self.lines: list[str] = []
@@ -256,7 +265,7 @@ class DaemonProcess:
 def accounted(metrics: dict[str, float]) -> dict[str, int]:
     """The terms of the identity, after checking that they add up."""
     terms = {
-        name[len('session_rec_records_total{fate="'):-2]: int(value)
+        name[len('session_rec_records_total{fate="') : -2]: int(value)
         for name, value in metrics.items()
         if name.startswith("session_rec_records_total{")
     }

@@ -48,8 +48,12 @@ def streams(draw: st.DrawFn) -> list[Op]:
 
 
 @given(
-    streams(), st.sampled_from([RULES, PAIRS]), st.integers(1, 9), st.integers(0, 8),
-    st.sampled_from([0, 2]), st.data(),
+    streams(),
+    st.sampled_from([RULES, PAIRS]),
+    st.integers(1, 9),
+    st.integers(0, 8),
+    st.sampled_from([0, 2]),
+    st.data(),
 )
 @settings(max_examples=300, deadline=None)
 def test_a_rebuild_at_any_point_changes_nothing(
@@ -145,7 +149,10 @@ def test_a_rebuild_knows_what_was_late_before_its_range() -> None:
     """Stream time came from a session that is gone: without it the late event would enter."""
     how = ContextSettings(RULES, allowed_lateness_ms=8, checkpoint_every=1)
     ops: list[Op] = [
-        Event("a", "x", 30), ("erase", "a"), Event("b", "y", 25), Event("c", "z", 21),
+        Event("a", "x", 30),
+        ("erase", "a"),
+        Event("b", "y", 25),
+        Event("c", "z", 21),
     ]
     lived = PartitionContexts(how, 0)
     for offset, op in enumerate(ops):
@@ -178,8 +185,10 @@ def test_above_the_cap_the_session_with_the_oldest_newest_event_goes() -> None:
 
 def test_a_burst_that_fills_the_buffer_is_over_the_cap() -> None:
     contexts = PartitionContexts(ContextSettings(RULES, 100, bot_span_ms=2), 0)
-    fates = [contexts.add(Event("a", i, ts), o) for o, (i, ts) in
-             enumerate([("x", 1), ("y", 2), ("z", 3), ("x", 9)])]
+    fates = [
+        contexts.add(Event("a", i, ts), o)
+        for o, (i, ts) in enumerate([("x", 1), ("y", 2), ("z", 3), ("x", 9)])
+    ]
     assert fates == [Fate.NEWEST, Fate.NEWEST, Fate.OVER_CAP, Fate.NEWEST]
 
 

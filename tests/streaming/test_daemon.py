@@ -85,9 +85,14 @@ def test_what_cannot_be_used_is_kept_aside_and_changes_no_other_prediction(
         click("s1", "i05", 4_000_000_000_000, NOW + 1),
         (b"s1", large, NOW + 1),
     ]
-    good = [click("s1", "i01", NOW), click("s1", "i02", NOW + 1000), click("s2", "i03", NOW + 2000),
-            click("s1", "unheard-of", NOW + 3000), click("s3", "unheard-of", NOW + 4000),
-            click("s1", "i04", NOW + 5000)]
+    good = [
+        click("s1", "i01", NOW),
+        click("s1", "i02", NOW + 1000),
+        click("s2", "i03", NOW + 2000),
+        click("s1", "unheard-of", NOW + 3000),
+        click("s3", "unheard-of", NOW + 4000),
+        click("s1", "i04", NOW + 5000),
+    ]
     stage = Stage(broker, model, partitions=1, dead_letter_configs={"max.message.bytes": "20000"})
     stage.produce(good[:2])
     stage.produce(bad, headers=[("trace", b"abc")])

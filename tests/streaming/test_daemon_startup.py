@@ -41,8 +41,14 @@ def config(model: Path, servers: str, **more: object) -> StreamConfig:
 
 def test_a_broker_that_is_not_there(model: Path) -> None:
     begin = time.monotonic()
-    said = sentence([f'model="{model}"', 'kafka.bootstrap_servers="127.0.0.1:1"',
-                     "kafka.connect_timeout_s=2", "metrics=false"])
+    said = sentence(
+        [
+            f'model="{model}"',
+            'kafka.bootstrap_servers="127.0.0.1:1"',
+            "kafka.connect_timeout_s=2",
+            "metrics=false",
+        ]
+    )
     assert "no Kafka broker answers at 127.0.0.1:1 within 2 s" in said and "ECONNREFUSED" in said
     assert time.monotonic() - begin < 30
 
@@ -55,8 +61,11 @@ def test_a_topic_that_does_not_exist(broker: Broker, model: Path) -> None:
 
 def test_a_compacted_events_topic(broker: Broker, model: Path) -> None:
     stage = Stage(broker, model, events=broker.topic(1, {"cleanup.policy": "compact"}))
-    topics = {"events": stage.events, "predictions": stage.predictions,
-              "dead_letters": stage.dead_letters}
+    topics = {
+        "events": stage.events,
+        "predictions": stage.predictions,
+        "dead_letters": stage.dead_letters,
+    }
     with pytest.raises(UserError, match="is compacted"):
         Daemon(config(model, broker.bootstrap_servers, topics=topics))
 
@@ -89,8 +98,12 @@ def test_settings_that_do_not_fit(values: dict[str, object], message: str) -> No
 
 def test_a_password_that_is_nowhere(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_VARIABLE", raising=False)
-    kafka = {"bootstrap_servers": "127.0.0.1:1", "security_protocol": "SASL_PLAINTEXT",
-             "sasl_username": "u", "sasl_password_env": "NO_SUCH_VARIABLE"}
+    kafka = {
+        "bootstrap_servers": "127.0.0.1:1",
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_username": "u",
+        "sasl_password_env": "NO_SUCH_VARIABLE",
+    }
     with pytest.raises(UserError, match="NO_SUCH_VARIABLE is not set"):
         make_admin(config(model, "", kafka=kafka).kafka)
 

@@ -15,15 +15,18 @@ from streaming.outputs import Output
 def record(
     value: bytes | None, key: bytes | None = b"s1", headers: list[tuple[str, bytes]] | None = None
 ) -> SimpleNamespace:
-    return SimpleNamespace(topic="events", partition=3, offset=42, timestamp=7, key=key,
-                           value=value, headers=headers)
+    return SimpleNamespace(
+        topic="events", partition=3, offset=42, timestamp=7, key=key, value=value, headers=headers
+    )
 
 
 def size(letter: Output) -> int:
     """Bytes of the record: varints and names included, generously."""
-    return sum(len(n.encode()) + len(v) + 10 for n, v in letter.headers) + len(
-        letter.key or b""
-    ) + len(letter.value or b"")
+    return (
+        sum(len(n.encode()) + len(v) + 10 for n, v in letter.headers)
+        + len(letter.key or b"")
+        + len(letter.value or b"")
+    )
 
 
 def test_what_fits_is_kept_as_it_came() -> None:
@@ -32,15 +35,22 @@ def test_what_fits_is_kept_as_it_came() -> None:
     )
     assert (letter.topic, letter.key, letter.value) == ("dead", None, b"\x00\xff")
     assert letter.headers == [
-        ("session-rec.reason", b"not an event"), ("session-rec.topic", b"events"),
-        ("session-rec.partition", b"3"), ("session-rec.offset", b"42"),
-        ("session-rec.timestamp", b"7"), ("a", b"1"), ("a", b"2"),
+        ("session-rec.reason", b"not an event"),
+        ("session-rec.topic", b"events"),
+        ("session-rec.partition", b"3"),
+        ("session-rec.offset", b"42"),
+        ("session-rec.timestamp", b"7"),
+        ("a", b"1"),
+        ("a", b"2"),
     ]
 
 
 @given(
-    st.integers(0, 30_000), st.one_of(st.none(), st.integers(0, 8_000)),
-    st.integers(0, 8_000), st.integers(2_000, 20_000), st.integers(0, 3),
+    st.integers(0, 30_000),
+    st.one_of(st.none(), st.integers(0, 8_000)),
+    st.integers(0, 8_000),
+    st.integers(2_000, 20_000),
+    st.integers(0, 3),
 )
 @settings(max_examples=150, deadline=None)
 def test_a_letter_never_exceeds_its_topic(

@@ -26,8 +26,11 @@ from streaming.positions import Positions
 
 
 def config(stage: Stage, **more: object) -> StreamConfig:
-    topics = {"events": stage.events, "predictions": stage.predictions,
-              "dead_letters": stage.dead_letters}
+    topics = {
+        "events": stage.events,
+        "predictions": stage.predictions,
+        "dead_letters": stage.dead_letters,
+    }
     kafka = {"bootstrap_servers": stage.broker.bootstrap_servers}
     values = {"model": "m", "topics": topics, "kafka": kafka, "group_id": stage.group, **more}
     return parse_config(values, StreamConfig, "test")

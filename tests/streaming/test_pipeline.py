@@ -66,16 +66,24 @@ def run(p: Pipeline, part: Partition, batch: list[Record]) -> dict[str, dict[str
 
 
 @given(
-    st.integers(0, 50), st.sampled_from([0, 6_000]), st.sampled_from([None, 0]),
-    st.sampled_from([2, 100]), st.lists(st.integers(0, 150), max_size=6),
+    st.integers(0, 50),
+    st.sampled_from([0, 6_000]),
+    st.sampled_from([None, 0]),
+    st.sampled_from([2, 100]),
+    st.lists(st.integers(0, 150), max_size=6),
     st.lists(st.sampled_from([b"", b"{}", b"\x00abc", b"[1", None]), max_size=150),
 )
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_the_terms_add_up_to_the_records(
-    recommender: Recommender, seed: int, bots: int, conflate: int | None, cap: int,
-    cuts: list[int], broken: list[bytes | None],
+    recommender: Recommender,
+    seed: int,
+    bots: int,
+    conflate: int | None,
+    cap: int,
+    cuts: list[int],
+    broken: list[bytes | None],
 ) -> None:
     batch = records(seed)
     for n, value in enumerate(broken):

@@ -77,15 +77,24 @@ def test_the_command_plays_a_file(broker: Broker, tmp_path: Path) -> None:
         f"{NOW} + i * 10 AS ts FROM range(40) t(i)) TO '{file}' (FORMAT parquet)"
     )
     stage = Stage(broker, tmp_path)
-    arguments = ["play", "--sessions", str(file), "--topic", stage.events,
-                 "--bootstrap-servers", broker.bootstrap_servers, "--shift-to-now"]
+    arguments = [
+        "play",
+        "--sessions",
+        str(file),
+        "--topic",
+        stage.events,
+        "--bootstrap-servers",
+        broker.bootstrap_servers,
+        "--shift-to-now",
+    ]
     result = CliRunner().invoke(build_app(), arguments)
     assert result.exit_code == 0, result.output
     records = stage.read(stage.events)
     assert len(records) == 40
     assert abs(min(r.timestamp for r in records) - time.time() * 1000) < 60_000
-    missing = CliRunner().invoke(build_app(), [*arguments[:3], "--topic", "no-such-topic",
-                                               *arguments[5:]])
+    missing = CliRunner().invoke(
+        build_app(), [*arguments[:3], "--topic", "no-such-topic", *arguments[5:]]
+    )
     assert isinstance(missing.exception, UserError)
 
 

@@ -32,10 +32,15 @@ def test_the_codecs_speak_the_published_schemas() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ['{"session_id": "s", "item_id": "i"}', '{"session_id": "", "item_id": "i", "ts": 1}',
-     '{"session_id": "s", "item_id": "i", "ts": -1}', '{"session_id": 1, "item_id": 2, "ts": 3}',
-     '{"session_id": "s", "item_id": "i", "ts": 1, "more": true}',
-     '{"session_id": "s", "item_id": "i", "ts": 1, "seq": 1.5}', "[]"],
+    [
+        '{"session_id": "s", "item_id": "i"}',
+        '{"session_id": "", "item_id": "i", "ts": 1}',
+        '{"session_id": "s", "item_id": "i", "ts": -1}',
+        '{"session_id": 1, "item_id": 2, "ts": 3}',
+        '{"session_id": "s", "item_id": "i", "ts": 1, "more": true}',
+        '{"session_id": "s", "item_id": "i", "ts": 1, "seq": 1.5}',
+        "[]",
+    ],
 )
 def test_schema_and_codec_accept_the_same(value: str) -> None:
     try:
