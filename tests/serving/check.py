@@ -50,7 +50,8 @@ def models_answer_as_where_they_were_trained(model: Path) -> str:
         close = 1e-5 * float(want.max() - want.min())
         np.testing.assert_allclose(slates.scores, want, atol=close, rtol=1e-5)
         for b, items in enumerate(expected["items"]):
-            swapped = [r for r, (x, y) in enumerate(zip(slates.items(b), items, strict=False)) if x != y]
+            pairs = zip(slates.items(b), items, strict=True)
+            swapped = [r for r, (x, y) in enumerate(pairs) if x != y]
             near = np.abs(np.diff(want[b])) <= 2 * close
             assert all(near[max(r - 1, 0) : r + 1].any() for r in swapped), (kind, b)
     return f"{', '.join(known['models'])}: {len(known['contexts'])} contexts"
