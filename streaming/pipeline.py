@@ -46,7 +46,6 @@ class Question(NamedTuple):
 
     id: str
     session_id: str
-    key: bytes
     ts: int
     in_order: bool
     context: list[Entry]
@@ -141,7 +140,6 @@ class Pipeline:
                     Question(
                         f"{partition.name}-{offset}",
                         session_id,
-                        key,
                         event.ts,
                         fate is Fate.NEWEST,
                         contexts.context(session_id),
@@ -206,5 +204,7 @@ class Pipeline:
                 fallback,
                 q.in_order,
             )
-            outputs.append(Output(topic, q.key, encode_prediction(message), []))
+            # Not the event's own key: where that differs it may be as large as a message can be.
+            key = q.session_id.encode()
+            outputs.append(Output(topic, key, encode_prediction(message), []))
         return outputs

@@ -153,10 +153,13 @@ def test_conflation_keeps_the_newest_context_of_each_session(
     assert p.accounts.conflated == len(want) - p.accounts.emitted
 
 
-def test_a_key_that_is_not_the_session_id_is_counted(recommender: Recommender) -> None:
+def test_a_key_that_is_not_the_session_id_is_counted_and_not_passed_on(
+    recommender: Recommender,
+) -> None:
     p = pipeline(recommender)
     value = b'{"session_id": 17, "item_id": 3, "ts": 1}'
-    run(p, partition(), [Record("events", 0, 0, 1, b"18", value)])
+    questions, _ = p.take(partition(), [Record("events", 0, 0, 1, b"18" * 500_000, value)])
+    assert [o.key for outputs in p.answer(questions) for o in outputs] == [b"17"]
     assert (p.notices.key_mismatches, p.accounts.emitted) == (1, 1)
 
 
