@@ -25,6 +25,8 @@ MODELS = (
 )  # fmt: skip
 #: Which of them goes live, whoever won: the main model.
 LIVE = "transformer"
+#: Seconds that an interrupted step has before it is told once more.
+_OWN_END_S = 10
 
 
 @dataclass
@@ -53,7 +55,8 @@ class Demo:
 
         Raises:
             DataError: the settings of the demo are not there.
-            KeyboardInterrupt: Ctrl-C; what ran was stopped and left nothing half-written.
+            KeyboardInterrupt: Ctrl-C; what ran was stopped and left nothing half-written. So it
+                is on SIGTERM, which the command line makes a SystemExit.
             SystemExit: a step failed; it has said why.
         """
         for path in (self._prepare_config, *map(self._model_config, MODELS)):
@@ -176,9 +179,12 @@ class Demo:
         process = subprocess.Popen([sys.executable, "-m", "session_rec.cli", *words])
         try:
             code = process.wait()
-        except KeyboardInterrupt:
-            # A terminal sends Ctrl-C to the step too; a signal to us alone must reach it as well.
-            with suppress(ProcessLookupError):
+        except BaseException as e:
+            # A terminal sends Ctrl-C to the step too, and a second one would disturb it while it
+            # cleans up. A signal to us alone (SIGTERM: SystemExit) must reach it as well.
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_OWN_END_S if isinstance(e, KeyboardInterrupt) else 0)
+            if process.poll() is None:
                 process.send_signal(signal.SIGINT)
             process.wait()
             raise

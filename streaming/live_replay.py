@@ -9,12 +9,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import NewTopic
+from kafka.errors import KafkaError
 
 from session_rec.errors import UserError
 from session_rec.evaluation.replay import Answers
@@ -36,7 +37,8 @@ _QUIET_S = 20.0  #: without another prediction, no more are expected
 def embedded_broker_process() -> Iterator[str]:
     """Runs the embedded broker as a process of its own; yields ``host:port``."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "streaming.embedded_broker", "--port", "0"],
+        [sys.executable, "-m", "streaming.embedded_broker", "--port", "0", "--with-parent"],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -86,7 +88,7 @@ def replay_through_kafka(
         admin.create_topics(
             [NewTopic(t, partitions, 1, topic_configs=keep) for t in topics.values()]
         )
-        stack.callback(admin.delete_topics, list(topics.values()))
+        stack.callback(_delete_topics, admin, list(topics.values()))
         daemon_log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "daemon.log"
         daemon = _start_daemon(model, topics, kafka, k, settings, daemon_prefix, daemon_log)
         stack.callback(_stop, daemon)
@@ -202,6 +204,12 @@ def _wait_until_assigned(daemon: subprocess.Popen[bytes], log: Path, partitions:
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"
+
+
+def _delete_topics(admin: KafkaAdminClient, topics: list[str]) -> None:
+    # Whatever ended the replay, a cluster that is gone among it, is what the user must see.
+    with suppress(KafkaError):
+        admin.delete_topics(topics)
 
 
 def _stop(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:

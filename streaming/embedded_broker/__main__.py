@@ -41,14 +41,25 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--auto-create-topics", action="store_true", help="create a topic when it is asked for"
     )
+    parser.add_argument(
+        "--with-parent",
+        action="store_true",
+        help="end when standard input is closed, whatever became of the parent; a Ctrl-C in the "
+        "terminal is the parent's to act upon",
+    )
     return parser.parse_args(arguments)
 
 
 async def _run(options: argparse.Namespace) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    if options.with_parent:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Nothing is ever written to it: it is readable once it is closed.
+        loop.add_reader(sys.stdin.fileno(), stopped.set)
+    else:
+        loop.add_signal_handler(signal.SIGINT, stopped.set)
     server = BrokerServer(
         BrokerSettings(
             port=options.port,

@@ -110,3 +110,20 @@ def test_what_cannot_be_is_one_sentence_and_exit_code_2(options, message):
     assert done.returncode == 2
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
+
+
+def test_with_a_parent_it_ends_when_that_does_and_leaves_ctrl_c_to_it():
+    with subprocess.Popen(
+        [*COMMAND, "--port", "0", "--with-parent"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        consumer = KafkaConsumer(bootstrap_servers=line.split()[-1])
+        assert consumer.topics() == set()
+        consumer.close()
+        process.stdin.close()
+        assert process.wait(20) == 0

@@ -1,0 +1,68 @@
+"""``replay --through-kafka`` as a command: its answers, and what is left when it is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+from stream_support import toy_bundle
+
+#: 60 events of 12 sessions, a second apart.
+_ROWS = (
+    "SELECT 's' || (i % 12) session_id, format('i{:02d}', (i * i) % 12) item_id, "
+    "1700000000000 + i * 1000 ts FROM range(60) t(i) ORDER BY i % 12, i"
+)
+
+
+def _command(tmp_path: Path, *more: str) -> list[str]:
+    tmp_path.mkdir(exist_ok=True)
+    sessions = tmp_path / "test.parquet"
+    duckdb.execute(f"COPY ({_ROWS}) TO '{sessions}' (FORMAT parquet)")
+    model = toy_bundle(tmp_path / "toy")
+    command = [sys.executable, "-m", "session_rec.cli", "replay"]
+    return [*command, "--model", str(model), "--sessions", str(sessions), *more]
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def test_a_live_replay_is_as_good_as_one_in_process(tmp_path: Path) -> None:
+    figures = []
+    for more in ((), ("--through-kafka",)):
+        file = tmp_path / f"figures{len(more)}.json"
+        subprocess.run(_command(tmp_path / str(len(more)), *more, "--json", str(file)), check=True)
+        figures.append(json.loads(file.read_text()))
+    here, live = figures
+    assert live["missing"] == 0
+    assert live["metrics"] == here["metrics"]
+    assert live["protocol"]["questions"] == here["protocol"]["questions"] == 48
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_it_leaves_no_process_and_no_traceback(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    command = _command(tmp_path, "--through-kafka", "--rate", "1")
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as replay:
+        until = time.monotonic() + 60
+        while len(started := _children(replay.pid)) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        if number == signal.SIGINT:
+            os.killpg(replay.pid, number)  # as a terminal does: broker and daemon hear it too
+        else:
+            replay.send_signal(number)
+        output, _ = replay.communicate(timeout=60)
+    assert (replay.returncode, "Traceback" in output) == (code, False), output
+    assert len(started) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in started)
