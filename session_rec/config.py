@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -67,9 +67,8 @@ def parse_config(values: dict[str, Any], model: type[C], where: str) -> C:
         key = ".".join(str(p) for p in first["loc"])
         if first["type"] == "extra_forbidden":
             near = difflib.get_close_matches(str(first["loc"][-1]), _keys(model), n=1, cutoff=0.0)
-            raise ConfigError(
-                f"{where}: unknown key {key!r}; the nearest known one is {near[0]!r}"
-            ) from None
+            known = f"the nearest known one is {near[0]!r}" if near else "there is nothing to set"
+            raise ConfigError(f"{where}: unknown key {key!r}; {known}") from None
         message = first["msg"].removeprefix("Value error, ")
         subject = f"{key!r}: " if key else ""
         raise ConfigError(f"{where}: {subject}{message[0].lower() + message[1:]}") from None
@@ -78,9 +77,9 @@ def parse_config(values: dict[str, Any], model: type[C], where: str) -> C:
 def _keys(model: type[BaseModel]) -> list[str]:
     keys = list(model.model_fields)
     for field in model.model_fields.values():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            keys += _keys(inner)
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                keys += _keys(inner)
     return keys
 
 

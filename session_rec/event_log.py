@@ -189,8 +189,8 @@ def read_sessions(
         else "CAST(-1 AS BIGINT) AS seq",
         *(f'"{c}"' for c in extra),
     ]
-    relation = source.filter(where) if where else source
     try:
+        relation = source.filter(where) if where else source
         table = relation.project(", ".join(select)).fetchnumpy()
     except duckdb.Error as e:
         raise DataError(f"{path}: {str(e).splitlines()[0]}") from None

@@ -13,10 +13,15 @@ class Topics(Config):
     events: str = "clicks"
 
 
+class Limits(Config):
+    most_minutes: int = 9
+
+
 class Job(Config):
     epochs: int = Field(3, ge=1)
     name: str = "x"
     topics: Topics = Topics()
+    limits: Limits | None = None
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -36,6 +41,10 @@ def test_an_unknown_key_names_the_nearest(tmp_path):
         load_config(write(tmp_path, "epoch = 5"), Job)
     with pytest.raises(ConfigError, match="'topics.event'.*'events'"):
         load_config(None, Job, ["topics.event=b"])
+    with pytest.raises(ConfigError, match="'limits.minutes'.*'most_minutes'"):
+        load_config(None, Job, ["limits.minutes=1"])
+    with pytest.raises(ConfigError, match="unknown key 'x'; there is nothing to set"):
+        load_config(None, Config, ["x=1"])
 
 
 @pytest.mark.parametrize(

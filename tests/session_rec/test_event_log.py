@@ -91,6 +91,14 @@ def test_files_that_cannot_be_used(tmp_path, rows, columns, words):
         read_sessions(write(tmp_path / "s.parquet", text, columns))
 
 
+def test_a_condition_that_is_no_sql_is_told_in_a_sentence(tmp_path):
+    path = tmp_path / "s.parquet"
+    duckdb.sql(f"COPY (SELECT 'a' session_id, 'x' item_id, 1 ts) TO '{path}'")
+    for where in ("no_such_column = 1", "((("):
+        with pytest.raises(DataError, match=r"s\.parquet: "):
+            read_sessions(path, where=where)
+
+
 def test_sessions_that_run_backwards_are_refused_where_time_matters(tmp_path):
     log = read_sessions(write(tmp_path / "s.parquet", [(1, "a", 30), (1, "b", 20)]))
     with pytest.raises(DataError, match="session '1' are not in time order"):
