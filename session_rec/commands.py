@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from session_rec.console import err, out, progress_bar, write_json
@@ -59,7 +60,7 @@ def recommend(
     ):
         if row >= 0:
             item, name = catalog.item_ids[row], catalog.name(row)
-            table.add_row(str(rank), item, name, f"{score:.4f}")
+            table.add_row(str(rank), escape(item), escape(name), f"{score:.4f}")
             answer.append({"rank": rank, "item_id": item, "name": name, "score": score})
     out.print(table)
     if json_out:
