@@ -105,7 +105,9 @@ class Daemon:
     def _round(self) -> None:
         batch = self._poll()
         self._assignment.finish_join()
-        self._take_changes()
+        for tp in self._take_changes():
+            # Fetched for what it was before: what is ours begins anew where it was told to.
+            batch.pop(tp, None)
         self._measure_lag()
         if batch:
             with self.telemetry.timed("batch"):
@@ -193,8 +195,11 @@ class Daemon:
             for tp, entry in offsets.items():
                 self._partitions[tp].committed = entry.offset
 
-    def _take_changes(self) -> None:
+    def _take_changes(self) -> set[TopicPartition]:
+        """Begins and drops what was assigned and taken away; returns all of these."""
+        changed: set[TopicPartition] = set()
         for kind, partitions in self._assignment.changes():
+            changed.update(partitions)
             self.telemetry.rebalances[kind] += 1
             log.info("%s: %s", kind, [tp.partition for tp in partitions])
             for tp in partitions:
@@ -203,6 +208,7 @@ class Daemon:
                         self._begin(tp)
                 else:
                     self._drop(tp)
+        return changed
 
     def _begin(self, tp: TopicPartition) -> None:
         position = self._positions.find(tp)

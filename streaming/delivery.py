@@ -9,20 +9,16 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import (
-    CommitFailedError,
     FencedInstanceIdError,
-    IllegalGenerationError,
     KafkaError,
     MessageSizeTooLargeError,
-    RebalanceInProgressError,
-    UnknownMemberIdError,
 )
 from kafka.structs import OffsetAndMetadata
 
 from session_rec.errors import UserError
 from streaming.config import StreamConfig
 from streaming.dead_letters import DeadLetters
-from streaming.kafka_clients import make_producer
+from streaming.kafka_clients import GROUP_MOVED_ON, make_producer
 from streaming.outputs import Output
 
 log = logging.getLogger(__name__)
@@ -119,12 +115,7 @@ class Delivery:
                 f"another process joined group {self._config.group_id!r} as "
                 f"{self._config.group_instance_id!r}: give each its own group_instance_id"
             ) from None
-        except (
-            CommitFailedError,
-            IllegalGenerationError,
-            UnknownMemberIdError,
-            RebalanceInProgressError,
-        ) as e:
+        except GROUP_MOVED_ON as e:
             if not self._refused:
                 log.warning("not committed yet, the group rebalances: %s", e)
             self._refused = True

@@ -9,7 +9,15 @@ from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
+from kafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
 
 from session_rec.errors import UserError
 from streaming.config import KafkaSettings, StreamConfig
@@ -23,6 +31,14 @@ _ATTEMPT_MS = 2500
 #: The largest record that our producers send, bytes; the client's own default, said here because
 #: dead letters are cut to it.
 MAX_REQUEST_BYTES = 1_048_576
+
+#: Why a commit is refused where the group has other members, or a newer generation, by now.
+GROUP_MOVED_ON = (
+    CommitFailedError,
+    IllegalGenerationError,
+    UnknownMemberIdError,
+    RebalanceInProgressError,
+)
 
 
 def client_options(kafka: KafkaSettings) -> dict[str, Any]:

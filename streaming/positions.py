@@ -13,7 +13,7 @@ from kafka.structs import OffsetAndMetadata
 from session_rec.errors import UserError
 from streaming.config import StreamConfig
 from streaming.contexts import ContextSettings, PartitionContexts
-from streaming.kafka_clients import make_reader
+from streaming.kafka_clients import GROUP_MOVED_ON, make_reader
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +82,9 @@ class Positions:
         Written before joining, so that a crash before the first record, or a second daemon,
         does not move the start. It is refused where another daemon was faster: then that one's
         stand.
+
+        Raises:
+            UserError: the cluster does not take it for another reason.
         """
         partitions = [
             TopicPartition(self._config.topics.events, p)
@@ -96,9 +99,14 @@ class Positions:
             entries[tp] = self._entry(start, position.read_from, None)
         try:
             self._consumer.commit(entries, timeout_ms=_TIMEOUT_MS)
-        except KafkaError as e:
+        except GROUP_MOVED_ON as e:
             log.info("the group %s began elsewhere meanwhile (%s)", self._config.group_id, e)
             return
+        except KafkaError as e:
+            # Without it every partition would begin at its beginning, whatever ``start`` says.
+            raise UserError(
+                f"the group {self._config.group_id!r} cannot commit where it starts: {e}"
+            ) from e
         log.info(
             "first start of group %s at %s: %s",
             self._config.group_id,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from broker_fixtures import Broker
 from kafka import TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import GroupAuthorizationFailedError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 from stream_support import Stage
 
@@ -105,6 +105,22 @@ def test_a_prediction_too_large_for_its_topic_is_the_operators_to_solve(
         delivery.send(outputs(stage.predictions, 1, 1_100_000))
         delivery.settle()
     delivery.close(1)
+
+
+def test_a_first_commit_that_the_cluster_forbids_is_no_silent_start_at_the_beginning(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(broker, tmp_path, partitions=1)
+    settings = config(stage)
+    consumer = make_consumer(settings)
+
+    def commit(*_: object, **__: object) -> None:
+        raise GroupAuthorizationFailedError
+
+    monkeypatch.setattr(consumer, "commit", commit)
+    with pytest.raises(UserError, match="cannot commit where it starts"):
+        Positions(consumer, settings, ContextSettings(SessionRules(), 120_000)).first_commit()
+    consumer.close()
 
 
 def test_commits_name_offsets_and_metadata_and_positions_read_them_back(
