@@ -19,13 +19,14 @@ def new_directory(target: Path, replace: bool = False) -> Iterator[Path]:
     With ``replace`` an existing directory gives way at the end; else it is an error at once.
 
     Raises:
-        DataError: ``target`` is there and ``replace`` is not set.
+        DataError: ``target`` is there and ``replace`` is not set, or cannot be made.
     """
     if target.exists() and not replace:
         raise DataError(f"{target} is already there: choose another directory or remove it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    tmp = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    tmp.chmod(0o755)
+    with _told(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tmp = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+        tmp.chmod(0o755)
     try:
         yield tmp
         if target.exists():
@@ -42,16 +43,32 @@ def new_directory(target: Path, replace: bool = False) -> Iterator[Path]:
 
 
 def write_file(target: Path, data: bytes) -> None:
-    """Writes ``data`` to ``target`` under a temporary name, then renames."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    """Writes ``data`` to ``target`` under a temporary name, then renames.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    with _told(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fd, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        try:
+            with os.fdopen(fd, "wb") as f:
+                f.write(data)
+                f.flush()
+                os.fsync(f.fileno())
+            os.chmod(name, 0o644)
+            os.rename(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """Says in a sentence that ``target`` cannot be written."""
     try:
-        with os.fdopen(fd, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.chmod(name, 0o644)
-        os.rename(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as e:
+        raise DataError(
+            f"{target} cannot be written ({e.strerror}): choose another place"
+        ) from None
