@@ -49,8 +49,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(SERVING)/.installed: pyproject.toml constraints-serving.txt $(shell find session_rec streaming -name '*.py')
 	@$(call need_python)
-	@rm -rf $(SERVING) && $(PYTHON) -m venv $(SERVING)
+	@rm -rf $(SERVING) build && $(PYTHON) -m venv $(SERVING)
 	$(SERVING)/bin/python -m pip install --disable-pip-version-check -q -c constraints-serving.txt .
+	@rm -rf build
 	@touch $@
 
 define need_python

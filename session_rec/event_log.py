@@ -144,6 +144,7 @@ def read_sessions(
     columns: Mapping[str, str] | None = None,
     where: str | None = None,
     ts_scale: int = 1,
+    may_be_empty: bool = False,
 ) -> SessionLog:
     """The recorded sessions of a Parquet file.
 
@@ -155,7 +156,8 @@ def read_sessions(
         ts_scale: milliseconds in one unit of the file's ``ts``: 1000 for seconds.
 
     Raises:
-        DataError: the file is missing, is no Parquet, lacks a column, or holds no event.
+        DataError: the file is missing, is no Parquet, lacks a column, or holds no event
+            (unless ``may_be_empty``).
     """
     import duckdb
 
@@ -194,7 +196,7 @@ def read_sessions(
         table = relation.project(", ".join(select)).fetchnumpy()
     except duckdb.Error as e:
         raise DataError(f"{path}: {str(e).splitlines()[0]}") from None
-    if len(table["ts"]) == 0:
+    if len(table["ts"]) == 0 and not may_be_empty:
         raise DataError(f"{path} holds no event" + (f" where {where}" if where else ""))
     return _from_columns(path, table, extra)
 

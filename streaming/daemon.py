@@ -15,8 +15,8 @@ from kafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from session_rec.bundle import read_manifest
 from session_rec.errors import UserError
+from session_rec.manifest import read_manifest
 from session_rec.policy import Policy
 from session_rec.recommender import Recommender
 from streaming.assignment import Assignment

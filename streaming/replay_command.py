@@ -27,6 +27,9 @@ def replay(
     bootstrap_servers: Annotated[
         str | None, typer.Option(help="host:port,… of a cluster [default: an embedded broker]")
     ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="TOML of the daemon: use its [kafka] cluster.")
+    ] = None,
     speed: Annotated[
         float | None, typer.Option(min=0.001, help="Recorded seconds per second.")
     ] = None,
@@ -47,6 +50,7 @@ def replay(
     Without --speed or --rate everything is due at once: throughput then says something, latency
     is the length of the queue.
     """
+    from session_rec.config import load_config
     from session_rec.console import err, out, progress_bar, write_json
     from session_rec.errors import UserError
     from session_rec.evaluation.replay import replay as replay_here
@@ -66,7 +70,7 @@ def replay(
         with progress_bar(title, len(log)) as advance:
             answers = replay_here(recommender, log, plan=plan, progress=advance)
     else:
-        from streaming.config import KafkaSettings
+        from streaming.config import PlayConfig
         from streaming.live_replay import embedded_broker_process, replay_through_kafka
         from streaming.logs import set_up_logging
         from streaming.unfold import Unfolding, choose_sessions
@@ -74,9 +78,15 @@ def replay(
         set_up_logging("ERROR")
         chosen = choose_sessions(log, plan, recommender.catalog, recommender.rules, show)
         unfolding = Unfolding(log, chosen, recommender.catalog, out)
+        paused = float(unfolding.pauses(plan).sum()) * _PAUSE_S
         plan = plan.with_pauses(unfolding.pauses(plan), _PAUSE_S)
         with ExitStack() as stack:
-            servers = bootstrap_servers or stack.enter_context(embedded_broker_process())
+            if config is None and bootstrap_servers is None:
+                bootstrap_servers = stack.enter_context(embedded_broker_process())
+            overrides = (
+                [f'kafka.bootstrap_servers="{bootstrap_servers}"'] if bootstrap_servers else []
+            )
+            kafka = load_config(config, PlayConfig, overrides).kafka
             advance = None if chosen else stack.enter_context(progress_bar(title, len(log)))
             done = 0
 
@@ -90,13 +100,14 @@ def replay(
                 model,
                 log,
                 plan,
-                KafkaSettings.model_validate({"bootstrap_servers": servers}),
+                kafka,
                 partitions=partitions,
                 settings=tuple(settings or ()),
                 progress=to,
                 on_prediction=unfolding if chosen else None,
             )
-        err.print(f"daemon and broker stopped ({servers})", markup=False, highlight=False)
+        answers.seconds -= paused
+        err.print(f"the daemon on {kafka.servers} stopped", markup=False, highlight=False)
     report = summarise(recommender, log, answers, recommender.rules, sessions.stem)
     table = Table(title=title, box=SIMPLE_HEAD)
     for column in ("events", "events/s", "HR@20", "timely", "MRR@20", "p50 ms", "p90", "p99"):

@@ -150,10 +150,9 @@ def prepared_rules(sessions: Path) -> SessionRules:
 
 
 def _read_validation(path: Path) -> SessionLog | None:
-    try:
-        return read_sessions(path)
-    except DataError:
-        return None  # a preparation without a validation slice is allowed
+    # A preparation without a validation slice writes no file, or one without events.
+    log = read_sessions(path, may_be_empty=True) if path.is_file() else None
+    return log if log is not None and len(log) else None
 
 
 def _without_clock(record: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from session_rec.evaluation.cost import Cost
@@ -24,7 +25,9 @@ def evaluation_table(rows: Sequence[Evaluation], costs: Sequence[Cost | None] = 
     ``costs``, where given, is parallel to ``rows``.
     """
     table = Table(
-        title="Next-item quality, percent", caption=caption(rows[0].protocol), box=SIMPLE_HEAD
+        title="Next-item quality, percent",
+        caption=escape(caption(rows[0].protocol)),
+        box=SIMPLE_HEAD,
     )
     timed = any(costs)
     # 80 columns are all that a terminal may have: what it costs stands in the place of less.
@@ -46,7 +49,7 @@ def evaluation_table(rows: Sequence[Evaluation], costs: Sequence[Cost | None] = 
             else (f"{100 * r.coverage:.1f}", f"{100 * r.shown_popularity:.1f}")
         )
         table.add_row(
-            r.model,
+            escape(r.model),
             percent(m["hr@1"]),
             with_interval(m["hr@20"], r.intervals["hr@20"]),
             with_interval(m["mrr@20"], r.intervals["mrr@20"]),

@@ -5,13 +5,15 @@ import os
 import subprocess
 import sys
 
+import msgspec
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from session_rec import Recommender
-from session_rec.bundle import MANIFEST, read_manifest, save_bundle, verify
+from session_rec.bundle import save_bundle
 from session_rec.errors import BundleError, DataError
+from session_rec.manifest import MANIFEST, Manifest, read_manifest, verify
 
 
 def test_a_loaded_model_answers_as_the_sessions_say(model_directory):
@@ -51,12 +53,14 @@ def test_any_flipped_byte_is_refused_and_its_file_named(model_directory):
         ({"n_items": 5}, "number of items"),
         ({"config": {"newest_m": 3}}, "does not describe a sequential-rules"),
         ({"rules_fingerprint": "0"}, "session rules"),
-        ({"files": {"../../etc/passwd": {"sha256": "", "bytes": 1}}}, "outside its directory"),
+        ({"rules": {"name": "shop", "years": 3}}, "does not describe"),
+        ({"files": {}}, "is not named in manifest.json: remove it"),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(model_directory, change, words):
     path = model_directory / MANIFEST
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    values = {**json.loads(path.read_text()), **change}
+    path.write_bytes(msgspec.convert(values, Manifest).sealed().to_json())
     with pytest.raises(BundleError, match=words):
         Recommender.load(model_directory)
 
@@ -124,3 +128,32 @@ def test_loading_and_predicting_import_no_training_library(model_directory):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_any_flipped_byte_of_the_manifest_is_refused(model_directory):
+    path = model_directory / MANIFEST
+    good = path.read_bytes()
+    for place in range(len(good)):
+        for bit in (1, 16):
+            bad = bytearray(good)
+            bad[place] ^= bit
+            path.write_bytes(bad)
+            with pytest.raises(BundleError, match=MANIFEST):
+                read_manifest(model_directory)
+
+
+def test_a_manifest_cannot_name_a_file_elsewhere(model_directory, tmp_path):
+    path = model_directory / MANIFEST
+    values = json.loads(path.read_text())
+    values["files"]["../secret.txt"] = {"sha256": "", "size": 1}
+    path.write_bytes(msgspec.convert(values, Manifest).sealed().to_json())
+    with pytest.raises(BundleError, match="outside its directory"):
+        verify(model_directory)
+
+
+def test_files_that_a_model_could_read_must_be_named(model_directory):
+    (model_directory / "notes.txt").write_text("mine")
+    verify(model_directory)
+    (model_directory / "encoder.onnx").write_bytes(b"surprise")
+    with pytest.raises(BundleError, match="encoder.onnx is not named"):
+        Recommender.load(model_directory)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from session_rec import Recommender, SessionRules
-from session_rec.bundle import read_manifest
 from session_rec.config import parse_config
 from session_rec.errors import ConfigError, DataError
 from session_rec.event_log import read_sessions
+from session_rec.manifest import read_manifest
 from training.train import TrainConfig, build_catalog, train
 
 SMALL = {
