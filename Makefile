@@ -1,5 +1,5 @@
 # make demo, make test: each sets up everything it needs, once.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SERVING := .venv-serving
@@ -55,6 +55,6 @@ $(SERVING)/.installed: pyproject.toml constraints-serving.txt $(shell find sessi
 	@touch $@
 
 define need_python
-"$(or $(PYTHON),python3)" -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else 1)' 2>/dev/null \
-	|| { echo "session-rec needs Python 3.11 ($(or $(PYTHON),no python3) is not): install it, or say where it is with make PYTHON=/path/to/python3.11" >&2; exit 2; }
+"$(PYTHON)" -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else 1)' 2>/dev/null \
+	|| { echo "session-rec needs Python 3.11 ('$(PYTHON)' is not): install it, or say where it is with make PYTHON=/path/to/python3.11" >&2; exit 2; }
 endef
