@@ -9,7 +9,7 @@ import typer
 
 from session_rec.config import load_config
 from session_rec.console import err, out, write_json
-from session_rec.evaluation.table import evaluation_table
+from session_rec.evaluation.table import evaluation_line
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def train(
     result = run(kind, job, err)
     target = job.out or Path("runs/models") / kind
     if result is not None:
-        out.print(evaluation_table([result]))
+        out.print(evaluation_line(result), highlight=False)
         if json_out:
             write_json(json_out, result.to_dict())
     out.print(f"model written to {target}", markup=False)

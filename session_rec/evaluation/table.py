@@ -59,6 +59,16 @@ def evaluation_table(rows: Sequence[Evaluation], costs: Sequence[Cost | None] = 
     return table
 
 
+def evaluation_line(row: Evaluation) -> str:
+    """The two figures that are looked at first, with the gist of their protocol."""
+    p = row.protocol
+    return (
+        f"{p.split}: HR@20 {with_interval(row.metrics['hr@20'], row.intervals['hr@20'])}, MRR@20 "
+        f"{with_interval(row.metrics['mrr@20'], row.intervals['mrr@20'])} percent over "
+        f"{p.questions:,} questions in {p.sessions:,} sessions, all items ranked, ties pessimistic"
+    )
+
+
 def with_interval(value: float, bounds: tuple[float, float]) -> str:
     """``65.03 ±0.95`` in percent: the figure and half the width of its interval."""
     return f"{percent(value)} ±{percent((bounds[1] - bounds[0]) / 2)}"

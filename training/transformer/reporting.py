@@ -86,7 +86,7 @@ class Reporter:
             line = f"epoch {int(record['epoch']) + 1}: loss {record['loss']:.4f}"
             if "mrr20" in record:
                 line += (
-                    f", validation HR@20 {100 * record['hr20']:.2f} "
+                    f", validation (known items) HR@20 {100 * record['hr20']:.2f} "
                     f"MRR@20 {100 * record['mrr20']:.2f}"
                 )
             self._console.print(f"{line}, {seconds:.0f} s")
