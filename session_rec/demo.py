@@ -16,6 +16,8 @@ from rich.box import SIMPLE_HEAD
 from rich.rule import Rule
 from rich.table import Table
 
+from session_rec.bundle import CATALOG
+from session_rec.catalog import Catalog
 from session_rec.console import err, out, write_json
 from session_rec.errors import DataError
 
@@ -127,8 +129,11 @@ class Demo:
             highlight=False,
         )
         model = r / "models" / LIVE
+        catalog = Catalog.from_json((model / CATALOG).read_bytes())
+        items = " ".join(catalog.item_ids[row] for row in catalog.by_popularity[:2])
         out.print(
-            f"Ask one yourself: session-rec recommend --model {model} ITEM …\n",
+            f"Ask one yourself: {Path(sys.executable).parent / 'session-rec'} recommend "
+            f"--model {model} {items}\n",
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -240,7 +245,8 @@ class Demo:
             f"Quality: {protocol['questions']:,} positions of {protocol['sessions']:,} held-out "
             "sessions, all items ranked, ties against the model. Latency: one context at a time, "
             "in process; events/s: in batches of 64, one core. The ceiling ranks by the shop's own "
-            "probabilities.\n"
+            "probabilities; it knows how bots walk the listing, which no model is told: bots stay "
+            "in the held-out sessions, as they do in a live stream.\n"
             f"Live, through broker and daemon: {live['events']:,} events at {self.rate:g}/s "
             f"offered, click to prediction {latency['p50']:.1f} / {latency['p90']:.1f} / "
             f"{latency['p99']:.1f} ms (p50 / p90 / p99), HR@20 "
