@@ -18,7 +18,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/session-rec demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
 
 soak: $(VENV)/.installed
 	$(BIN)/python -m pytest -m soak --timeout 3600
