@@ -12,6 +12,7 @@ from kafka.errors import (
     BrokerResponseError,
     FencedInstanceIdError,
     KafkaError,
+    KafkaTimeoutError,
     OffsetOutOfRangeError,
 )
 
@@ -23,7 +24,7 @@ from streaming.assignment import Assignment
 from streaming.config import StreamConfig
 from streaming.contexts import PartitionContexts
 from streaming.dead_letters import DeadLetters
-from streaming.delivery import Delivery
+from streaming.delivery import Delivery, DeliveryError
 from streaming.kafka_clients import make_consumer
 from streaming.outputs import Output
 from streaming.pipeline import Partition, Pipeline, Question
@@ -96,6 +97,8 @@ class Daemon:
             while not shutdown.requested:
                 self._round()
             self._drain()
+        except KafkaTimeoutError as e:
+            raise DeliveryError(f"the cluster did not answer in time: {e}") from None
         finally:
             self._consumer.close(autocommit=False, timeout_ms=5000)
             self._delivery.close(5.0)

@@ -19,7 +19,7 @@ from session_rec.schedule import Schedule
 #: Called now and then with the number of events sent so far.
 Progress = Callable[[int], None]
 
-_LOOK_S = 0.2  #: seconds between two calls of progress and stop
+_LOOK_S = 0.2  #: seconds between two calls of progress
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,6 @@ def play(
     *,
     shift_to_now: bool = False,
     progress: Progress | None = None,
-    stop: Callable[[], bool] = lambda: False,
 ) -> Played:
     """Produces the log's events; the record timestamp is the event time.
 
@@ -86,7 +85,6 @@ def play(
         shift_to_now: moves all times so that the first event happens now. A topic whose retention
             is shorter than the age of a recording deletes what was not moved.
         progress: told how many events were sent, about five times a second.
-        stop: asked as often; true ends the play.
 
     Raises:
         UserError: the cluster does not take the events.
@@ -98,26 +96,21 @@ def play(
     begin, behind = time.monotonic(), 0.0
     looked = begin
 
-    def ended(n: int) -> bool:
+    def look(n: int) -> None:
         nonlocal looked
-        if (now := time.monotonic()) - looked < _LOOK_S:
-            return False
-        looked = now
-        if progress:
+        if progress and (now := time.monotonic()) - looked >= _LOOK_S:
+            looked = now
             progress(n)
-        return stop()
 
     futures = []
     for n, ((key, value), at, ts) in enumerate(
         zip(bodies, plan.at.tolist(), log.ts[order].tolist(), strict=True)
     ):
-        if ended(n):
-            break
+        look(n)
         if at:
-            while (left := begin + at - time.monotonic()) > 0 and not ended(n):
+            while (left := begin + at - time.monotonic()) > 0:
                 time.sleep(min(left, _LOOK_S))
-            if left > 0:
-                break
+                look(n)
             behind = max(behind, -left)
         else:
             scheduled[n] = time.time()
@@ -134,5 +127,4 @@ def play(
         progress(len(sent))
     ids = [f"{m.topic}-{m.partition}-{m.offset}" for m in sent]
     seconds = time.monotonic() - begin
-    n = len(ids)
-    return Played(order[:n], scheduled[:n], ids, seconds, behind)
+    return Played(order, scheduled, ids, seconds, behind)

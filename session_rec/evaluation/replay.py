@@ -8,7 +8,7 @@ omission").
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter, sleep
 from typing import Any
 
@@ -40,7 +40,6 @@ class Answers:
     scores: NDArray[np.object_]
     latency: NDArray[np.float64]
     seconds: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, events: int) -> Answers:
