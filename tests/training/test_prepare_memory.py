@@ -16,14 +16,16 @@ BESIDE_MB = 400
 LIMIT_MB = 150
 
 SCRIPT = """
-import json, resource, sys
+import json, re, sys
 from pathlib import Path
 from training.prepare.config import PrepareConfig
 from training.prepare.job import prepare
 
 config = PrepareConfig.model_validate(json.loads(sys.argv[1]))
 report = prepare(config, Path(sys.argv[2]))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# ru_maxrss would do, but it remembers the process that started this one.
+status = Path("/proc/self/status").read_text()
+peak = int(re.search(r"VmHWM:\\s*(\\d+) kB", status)[1]) / 1024
 print(json.dumps({"peak_mb": peak, "report": report.to_dict()}))
 """
 
