@@ -17,7 +17,6 @@ from kafka.errors import (
 )
 
 from session_rec.errors import UserError
-from session_rec.manifest import read_manifest
 from session_rec.policy import Policy
 from session_rec.recommender import Recommender
 from streaming.assignment import Assignment
@@ -68,7 +67,7 @@ class Daemon:
             max_future_skew_ms=config.max_future_skew_ms,
             conflate_lag=config.conflate_lag if config.conflate else None,
         )
-        self.telemetry = Telemetry(self.pipeline, read_manifest(config.model).kind)
+        self.telemetry = Telemetry(self.pipeline, recommender.predictor.kind)
         if config.metrics:
             self.telemetry.serve(config.metrics_host, config.metrics_port)
         self._consumer: KafkaConsumer = make_consumer(config)

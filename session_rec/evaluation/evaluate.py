@@ -100,14 +100,7 @@ def evaluate(
     known_before = np.concatenate(([0], np.cumsum(~unknown)))
     return Evaluation(
         name,
-        Protocol(
-            data=log.fingerprint,
-            split=split,
-            rules=rules.to_dict(),
-            min_prefix=min_prefix,
-            questions=len(questions),
-            sessions=len(np.unique(questions.session)),
-        ),
+        Protocol.of(log, questions, rules, split, min_prefix),
         {k: float(v.mean()) for k, v in values.items()},
         session_intervals(values, questions.session, seed=0),
         float(np.count_nonzero(shown)) / n,

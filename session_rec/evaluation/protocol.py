@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import numpy as np
+
+from session_rec.event_log import Questions, SessionLog
+from session_rec.sessions import SessionRules
 
 
 class Protocol(msgspec.Struct, frozen=True):
@@ -34,6 +38,25 @@ class Protocol(msgspec.Struct, frozen=True):
     ties: str = "pessimistic: equal scores rank above the target"
     unknown_targets: str = "a miss"
     interval: str = "95 %, percentile, 1000 resamples of sessions, seed 0"
+
+    @classmethod
+    def of(
+        cls,
+        log: SessionLog,
+        questions: Questions,
+        rules: SessionRules,
+        split: str,
+        min_prefix: int = 1,
+    ) -> Protocol:
+        """The protocol of answering ``questions``, which ``log`` gave under ``rules``."""
+        return cls(
+            data=log.fingerprint,
+            split=split,
+            rules=rules.to_dict(),
+            min_prefix=min_prefix,
+            questions=len(questions),
+            sessions=len(np.unique(questions.session)),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The protocol as JSON-able values."""
