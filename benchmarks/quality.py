@@ -29,9 +29,10 @@ from benchmarks.data import BenchmarkData, in_time_order, last_sessions, read_be
 from benchmarks.published import KnownData, known_data
 from benchmarks.recipes import Recipe, read_recipes
 from benchmarks.rows import Row, percents, published_table, results_table
+from benchmarks.scripts import run
 from session_rec.bundle import save_bundle
 from session_rec.console import err, out, progress_bar, write_json
-from session_rec.errors import DataError, UserError
+from session_rec.errors import DataError
 from session_rec.evaluation.evaluate import evaluate
 from session_rec.event_log import SessionLog
 from session_rec.ragged import Ragged
@@ -186,11 +187,7 @@ def _train_seconds(fitted: Fitted) -> float:
 
 def main() -> None:
     """Runs the command; a user's mistake ends in one sentence and exit code 2."""
-    try:
-        typer.run(quality)
-    except UserError as e:
-        err.print(f"quality: {e}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+    run(quality)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmarks.data import read_benchmark
+from benchmarks.scripts import run
 from session_rec.bundle import save_bundle
 from session_rec.console import err, out, write_json
 from session_rec.errors import UserError
@@ -208,8 +209,4 @@ def _free_port() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(streaming)
-    except UserError as e:
-        err.print(f"streaming: {e}", style="red", markup=False, soft_wrap=True)
-        sys.exit(2)
+    run(streaming)

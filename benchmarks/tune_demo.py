@@ -43,10 +43,11 @@ from benchmarks.demo_search import (
     markdown,
     propose,
 )
+from benchmarks.scripts import run
 from session_rec.bundle import save_bundle
 from session_rec.config import parse_config
 from session_rec.console import err, out, progress_bar, write_json
-from session_rec.errors import ConfigError, DataError, UserError
+from session_rec.errors import ConfigError, DataError
 from session_rec.evaluation.evaluate import evaluate
 from session_rec.event_log import read_sessions
 from session_rec.files import write_file
@@ -205,11 +206,7 @@ def _table(trials: list[Trial], chosen: list[Trial]) -> Table:
 
 def main() -> None:
     """Runs the command; a user's mistake ends in one sentence and exit code 2."""
-    try:
-        typer.run(tune_demo)
-    except UserError as e:
-        err.print(f"tune_demo: {e}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+    run(tune_demo)
 
 
 if __name__ == "__main__":
