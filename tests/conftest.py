@@ -2,6 +2,8 @@
 
 import signal
 
+from suite_times import pytest_terminal_summary as pytest_terminal_summary
+
 
 def pytest_configure() -> None:
     """Ctrl-C works in tests of it: a shell starts its background jobs with SIGINT ignored."""
