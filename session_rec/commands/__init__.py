@@ -1,0 +1,16 @@
+"""Commands of the engine, one file each."""
+
+from __future__ import annotations
+
+import typer
+
+from session_rec.commands.demo import demo
+from session_rec.commands.evaluate import evaluate
+from session_rec.commands.recommend import recommend
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of the engine to the command line."""
+    app.command()(recommend)
+    app.command()(evaluate)
+    app.command()(demo)
