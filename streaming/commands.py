@@ -26,7 +26,13 @@ def register(app: typer.Typer) -> None:
     register_replay(app)
 
 
-def stream(config: _ConfigOption = None, set_: _SetOption = None) -> None:
+def stream(
+    config: _ConfigOption = None,
+    set_: _SetOption = None,
+    with_parent: Annotated[
+        bool, typer.Option("--with-parent", hidden=True, help="Stop when standard input closes.")
+    ] = False,
+) -> None:
     """Serve a model live: click events from Kafka in, ranked next items out.
 
     Stops on SIGTERM or Ctrl-C after committing what it took. Exit codes: 0 stopped, 1 the cluster
@@ -44,6 +50,8 @@ def stream(config: _ConfigOption = None, set_: _SetOption = None) -> None:
     set_up_logging(settings.log_level)
     shutdown = Shutdown(settings.shutdown_timeout_s)
     shutdown.install()
+    if with_parent:
+        shutdown.follow_parent()
     daemon = Daemon(settings)
     try:
         daemon.run(shutdown)

@@ -21,6 +21,7 @@ from session_rec.errors import UserError
 from session_rec.evaluation.replay import Answers
 from session_rec.event_log import SessionLog
 from session_rec.schedule import Schedule
+from streaming.child_process import child_process
 from streaming.config import KafkaSettings
 from streaming.kafka_clients import client_options, make_admin, make_producer
 from streaming.messages import Prediction, decode_prediction
@@ -30,26 +31,20 @@ from streaming.player import Progress, play
 OnPrediction = Callable[[Prediction], None]
 
 _START_S = 60.0  #: for the daemon to be assigned its partitions, on a busy machine
+_ORPHAN_S = 8.0  #: for the daemon to end when this process has ended
 _QUIET_S = 20.0  #: without another prediction, no more are expected
 
 
 @contextmanager
 def embedded_broker_process() -> Iterator[str]:
     """Runs the embedded broker as a process of its own; yields ``host:port``."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streaming.embedded_broker", "--port", "0", "--with-parent"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    command = [sys.executable, "-m", "streaming.embedded_broker", "--port", "0", "--with-parent"]
+    with child_process(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if "ready on" not in line:
             raise RuntimeError("the embedded broker did not start")
         yield line.split()[-1]
-    finally:
-        _stop(process)
 
 
 def replay_through_kafka(
@@ -90,8 +85,9 @@ def replay_through_kafka(
         )
         stack.callback(_delete_topics, admin, list(topics.values()))
         daemon_log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "daemon.log"
-        daemon = _start_daemon(model, topics, kafka, k, settings, daemon_prefix, daemon_log)
-        stack.callback(_stop, daemon)
+        command = _daemon_command(model, topics, kafka, k, settings, daemon_prefix)
+        with daemon_log.open("wb") as stderr:
+            daemon = stack.enter_context(child_process(command, stderr=stderr))
         _wait_until_assigned(daemon, daemon_log, partitions)
         collector = _Collector(kafka, topics["predictions"], partitions, on_prediction)
         stack.callback(collector.close)
@@ -159,26 +155,26 @@ class _Collector:
         self._consumer.close()
 
 
-def _start_daemon(
+def _daemon_command(
     model: Path,
     topics: dict[str, str],
     kafka: KafkaSettings,
     k: int,
     settings: tuple[str, ...],
     prefix: tuple[str, ...],
-    log: Path,
-) -> subprocess.Popen[bytes]:
+) -> list[str]:
     values = [
         f'model="{model}"', f"k={k}", 'start="earliest"', "metrics=false",
+        # Where we end without a word, so does the broker: nothing can be committed any more.
+        f"shutdown_timeout_s={_ORPHAN_S}",
         f'group_id="{topics["events"]}"', f'topics.events="{topics["events"]}"',
         f'topics.predictions="{topics["predictions"]}"', f'topics.dead_letters="{topics["dead"]}"',
         *_kafka_overrides(kafka), *settings,
     ]  # fmt: skip
-    command = [*prefix, sys.executable, "-m", "session_rec.cli", "stream"]
+    command = [*prefix, sys.executable, "-m", "session_rec.cli", "stream", "--with-parent"]
     for value in values:
         command += ["--set", value]
-    with log.open("wb") as stderr:
-        return subprocess.Popen(command, stderr=stderr)
+    return command
 
 
 def _kafka_overrides(kafka: KafkaSettings) -> list[str]:
@@ -210,13 +206,3 @@ def _delete_topics(admin: KafkaAdminClient, topics: list[str]) -> None:
     # Whatever ended the replay, a cluster that is gone among it, is what the user must see.
     with suppress(KafkaError):
         admin.delete_topics(topics)
-
-
-def _stop(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 
 log = logging.getLogger(__name__)
@@ -30,9 +31,26 @@ class Shutdown:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
+    def follow_parent(self) -> None:
+        """The end of standard input asks to stop as well: the process that started us has ended.
+
+        A Ctrl-C in the terminal is then that process's to act upon.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=self._await_end_of_input, daemon=True).start()
+
+    def _await_end_of_input(self) -> None:
+        with suppress(OSError):  # no standard input at all is a closed one
+            while os.read(0, 4096):
+                pass
+        self._request()
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             os._exit(128 + number)
+        self._request()
+
+    def _request(self) -> None:
         self.requested = True
         timer = threading.Timer(self._timeout_s, self._give_up)
         timer.daemon = True

@@ -35,6 +35,31 @@ def _children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
+def _started(replay: subprocess.Popen[str]) -> list[int]:
+    """The replay's broker and daemon, as soon as there are both."""
+    until = time.monotonic() + 60
+    while len(children := _children(replay.pid)) < 2:
+        assert replay.poll() is None and time.monotonic() < until, children
+        time.sleep(0.02)
+    return children
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process: a zombie, which only waits to be reaped, is none."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def _assert_gone(pids: list[int]) -> None:
+    until = time.monotonic() + 30
+    while left := [pid for pid in pids if _runs(pid)]:
+        assert time.monotonic() < until, [Path(f"/proc/{p}/cmdline").read_bytes() for p in left]
+        time.sleep(0.05)
+
+
 def test_a_live_replay_is_as_good_as_one_in_process(tmp_path: Path) -> None:
     figures = []
     for more in ((), ("--through-kafka",)):
@@ -56,13 +81,22 @@ def test_stopped_it_leaves_no_process_and_no_traceback(
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     ) as replay:
-        until = time.monotonic() + 60
-        while len(started := _children(replay.pid)) < 2 and time.monotonic() < until:
-            time.sleep(0.05)
+        started = _started(replay)
         if number == signal.SIGINT:
             os.killpg(replay.pid, number)  # as a terminal does: broker and daemon hear it too
         else:
             replay.send_signal(number)
         output, _ = replay.communicate(timeout=60)
     assert (replay.returncode, "Traceback" in output) == (code, False), output
-    assert len(started) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in started)
+    _assert_gone(started)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_killed_it_leaves_no_process(tmp_path: Path) -> None:
+    # The broker is gone at once: the daemon has nobody to commit to and gives up after so long.
+    more = ("--rate", "1", "--set", "shutdown_timeout_s=1")
+    command = _command(tmp_path, "--through-kafka", *more)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as replay:
+        started = _started(replay)
+        replay.kill()
+    _assert_gone(started)
