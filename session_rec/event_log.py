@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,13 @@ from session_rec.sessions import SessionRules, context_starts, scored_positions,
 
 _REQUIRED = ("session_id", "item_id", "ts")
 _OPTIONAL = ("type", "seq")
+
+Positions = Literal["every", "last"]
+#: Which positions of a session are questions, in words.
+_POSITIONS: dict[Positions, str] = {
+    "every": "every position with a next event in its session",
+    "last": "the last event of every session, after all before it",
+}
 
 
 @dataclass(frozen=True)
@@ -92,16 +99,39 @@ class SessionLog:
             return cut
         return cut.take(np.argsort(cut.ts[cut.offsets[1:] - 1], kind="stable"))
 
-    def questions(self, catalog: Catalog, rules: SessionRules, min_prefix: int = 1) -> Questions:
-        """Every position that has a next event in its session, as a question with its answer."""
+    def questions(
+        self,
+        catalog: Catalog,
+        rules: SessionRules,
+        min_prefix: int = 1,
+        *,
+        positions: Positions = "every",
+        since: int | None = None,
+    ) -> Questions:
+        """Positions that have a next event in their session, as questions with their answers.
+
+        Args:
+            min_prefix: events that a session must have had before a question.
+            positions: every such position, or of each session only the one before its last event.
+            since: leave out answers before this time, in milliseconds.
+        """
         self._check_order(rules)
         at = scored_positions(self.session, self.ts, rules)
         starts = context_starts(self.session, self.ts, rules)
+        said = _POSITIONS[positions]
+        if positions == "last":
+            # What is asked at p + 1 too is not the last question of its session.
+            at = at[np.diff(at, append=len(self) + 1) != 1]
         if min_prefix > 1:
             first = np.searchsorted(self.session, self.session[at])
             at = at[at - first + 1 >= min_prefix]
+        if since is not None:
+            at = at[self.ts[at + 1] >= since]
+            said += ", where that comes after everything trained on"
         events = self.events(catalog)
-        return Questions(events, starts[at], at + 1, events.rows[at + 1], self.session[at], at)
+        return Questions(
+            events, starts[at], at + 1, events.rows[at + 1], self.session[at], at, said
+        )
 
     def _check_order(self, rules: SessionRules) -> None:
         backwards = (np.diff(self.ts) < 0) & (np.diff(self.session) == 0)
@@ -122,6 +152,7 @@ class Questions:
         targets: int32 [Q], the catalog row that came next, -1 if the catalog does not hold it.
         session: int64 [Q], which session the question is from.
         position: int64 [Q], index of the newest event of the context in the log.
+        positions: which positions of a session were asked about, in words.
     """
 
     events: Ragged
@@ -130,6 +161,7 @@ class Questions:
     targets: NDArray[np.int32]
     session: NDArray[np.int64]
     position: NDArray[np.int64]
+    positions: str = _POSITIONS["every"]
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -128,3 +128,18 @@ def test_the_first_sessions_of_a_log(log):
     assert head.events(CATALOG).sequence(1).tolist() == [1]
     assert head.fingerprint != log.fingerprint
     assert log.first_sessions(99) is log
+
+
+def test_the_last_position_of_each_session_alone_is_asked(log):
+    shop = log.questions(CATALOG, SessionRules(), positions="last")
+    assert contexts_and_targets(shop) == [([0, 1], -1), ([0], 2), ([0], 0)]
+    pairs = log.questions(CATALOG, SessionRules("pairs"), positions="last")
+    assert contexts_and_targets(pairs) == [([0, 1, -1, 0], 2), ([0], 0)]
+    every = log.questions(CATALOG, SessionRules())
+    assert pairs.positions == shop.positions != every.positions
+
+
+def test_answers_before_a_time_are_left_out(log):
+    since = log.questions(CATALOG, SessionRules("pairs"), since=2 * MINUTE)
+    assert contexts_and_targets(since) == [([0, 1], -1), ([0, 1, -1], 0), ([0, 1, -1, 0], 2)]
+    assert "after everything trained on" in since.positions
