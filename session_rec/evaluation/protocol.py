@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from session_rec.catalog import Catalog
 from session_rec.event_log import Questions, SessionLog
 from session_rec.sessions import SessionRules
 
@@ -21,6 +23,8 @@ class Protocol(msgspec.Struct, frozen=True):
         positions: which positions of a session are questions.
         min_prefix: events that a session must have had before a question.
         candidates: what was ranked.
+        items: how many items that were: among fewer, every rank is better.
+        catalog: 16 hex digits that are equal for equal sets of items only.
         ties: how equal scores rank.
         unknown_targets: what becomes of answers outside the catalog.
         questions, sessions: how many were scored.
@@ -33,6 +37,8 @@ class Protocol(msgspec.Struct, frozen=True):
     min_prefix: int
     questions: int
     sessions: int
+    items: int
+    catalog: str
     positions: str = "every position with a next event in its session"
     candidates: str = "all items of the catalog, seen items included"
     ties: str = "pessimistic: equal scores rank above the target"
@@ -44,11 +50,12 @@ class Protocol(msgspec.Struct, frozen=True):
         cls,
         log: SessionLog,
         questions: Questions,
+        catalog: Catalog,
         rules: SessionRules,
         split: str,
         min_prefix: int = 1,
     ) -> Protocol:
-        """The protocol of answering ``questions``, which ``log`` gave under ``rules``."""
+        """The protocol of ranking ``catalog`` for the ``questions`` of ``log`` under ``rules``."""
         return cls(
             data=log.fingerprint,
             split=split,
@@ -56,8 +63,21 @@ class Protocol(msgspec.Struct, frozen=True):
             min_prefix=min_prefix,
             questions=len(questions),
             sessions=len(np.unique(questions.session)),
+            items=len(catalog),
+            catalog=items_fingerprint(catalog),
+            positions=questions.positions,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The protocol as JSON-able values."""
         return msgspec.structs.asdict(self)
+
+
+def items_fingerprint(catalog: Catalog) -> str:
+    """16 hex digits that are equal for equal sets of item ids, whatever their order and counts.
+
+    >>> one, other = Catalog.from_counts({"a": 1, "b": 2}), Catalog.from_counts({"b": 1, "a": 1})
+    >>> items_fingerprint(one) == items_fingerprint(other)
+    True
+    """
+    return hashlib.sha256("\0".join(sorted(catalog.item_ids)).encode()).hexdigest()[:16]

@@ -171,7 +171,7 @@ def summarise(
     latency = answers.latency[~np.isnan(answers.latency)] * 1000
     quantiles = np.quantile(latency, [0.5, 0.9, 0.99]) if len(latency) else np.full(3, np.nan)
     return ReplayReport(
-        Protocol.of(log, questions, rules, split),
+        Protocol.of(log, questions, recommender.catalog, rules, split),
         {k: float(v.mean()) for k, v in values.items()},
         session_intervals(values, questions.session, seed=0),
         float(timely.mean()),

@@ -31,6 +31,9 @@ class Predictor(ABC):
     kind: ClassVar[str]
     #: What is read of a context: of ``items``, ``ts``, ``types``.
     inputs: ClassVar[tuple[str, ...]] = ("items",)
+    #: Whether the softmax of the scores is the model's probability of each item. Otherwise scores
+    #: above 0 are weights of evidence, and an item's share of their sum is taken for it.
+    logits: ClassVar[bool] = False
 
     #: N, the number of items scored.
     n_items: int

@@ -45,6 +45,7 @@ class Item2Vec(Predictor):
     """
 
     kind: ClassVar[str] = "item2vec"
+    logits: ClassVar[bool] = True
 
     def __init__(
         self,

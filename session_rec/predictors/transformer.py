@@ -21,6 +21,8 @@ TABLE = "item_table"
 #: Contexts the encoder takes at once.
 _BATCH = 64
 
+_TINY = np.float32(1e-12)  # a vector of zeros has no direction, and scores 0
+
 
 class TransformerPredictor(Predictor):
     """Scores are cosines of the context's vector and the item vectors, over a temperature.
@@ -41,6 +43,7 @@ class TransformerPredictor(Predictor):
     """
 
     kind: ClassVar[str] = "transformer"
+    logits: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -52,8 +55,7 @@ class TransformerPredictor(Predictor):
     ) -> None:
         self.n_items, self._width = item_table.shape
         self._table = item_table
-        norms = np.linalg.norm(item_table, axis=1, keepdims=True)
-        self._dot_products = DotProducts(item_table / np.maximum(norms, np.float32(1e-12)))
+        self._dot_products = DotProducts(item_table, np.maximum(_norms(item_table), _TINY))
         self._encoder = encoder
         self._session = onnx_session(encoder, ENCODER)
         self.max_length, self.fixed_length = max_length, fixed_length
@@ -93,6 +95,11 @@ class TransformerPredictor(Predictor):
     def restore(
         cls, config: Mapping[str, Any], arrays: Arrays, directory: Path, n_items: int
     ) -> Self:
+        if unknown := config.keys() - {"max_length", "fixed_length"}:
+            raise BundleError(
+                f"{directory} has settings that this version does not know: "
+                f"{', '.join(sorted(unknown))}; use the version that wrote it"
+            )
         table = arrays.get(TABLE)
         if table is None or table.dtype != np.float32 or table.ndim != 2 or len(table) != n_items:
             raise BundleError(
@@ -127,3 +134,12 @@ class TransformerPredictor(Predictor):
             ["hidden"], {"embeddings": embeddings, "lengths": lengths}
         )[0]
         return hidden[:1] if lone else hidden
+
+
+def _norms(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 [N]: the lengths of the rows, some at a time: a mapped table may exceed memory."""
+    norms = np.empty(len(table), np.float32)
+    for start in range(0, len(table), 1 << 14):
+        part = slice(start, start + (1 << 14))
+        norms[part] = np.linalg.norm(table[part], axis=1)
+    return norms

@@ -1,0 +1,193 @@
+"""Outcomes as Parquet files: a row per question, the header as JSON in the file's metadata."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from session_rec.catalog import UNKNOWN
+from session_rec.errors import DataError
+from session_rec.evaluation.evaluate import SLATE
+from session_rec.evaluation.metrics import NOT_RANKED
+from session_rec.evaluation.outcomes import FORMAT, Outcomes, OutcomesHeader, codes_by_appearance
+from session_rec.evaluation.protocol import Protocol
+from session_rec.files import write_file
+
+#: Where the header stands in the file's key-value metadata.
+KEY = "session_rec_outcomes"
+
+#: Every column of a file and its type.
+COLUMNS = {
+    "session_id": "VARCHAR",
+    "position": "INTEGER",
+    "ts": "BIGINT",
+    "type": "VARCHAR",
+    "context_length": "INTEGER",
+    "unknown_items": "INTEGER",
+    "target": "VARCHAR",
+    "target_known": "BOOLEAN",
+    "target_popularity": "INTEGER",
+    "target_repeated": "BOOLEAN",
+    "fallback": "BOOLEAN",
+    "rank": "BIGINT",
+    "slate": "VARCHAR[]",
+    "slate_popularity": "FLOAT",
+    "score": "FLOAT",
+    "confidence": "FLOAT",
+}
+
+
+def save(outcomes: Outcomes, path: Path) -> None:
+    """Writes ``outcomes`` to ``path``, whole or not at all.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    import duckdb
+
+    slates = outcomes.slate_ids
+    table = outcomes.columns() | {f"slate_{i}": slates[:, i] for i in range(SLATE)}
+    slate = (
+        f"list_filter([{', '.join(f'slate_{i}' for i in range(SLATE))}], lambda i: i IS NOT NULL)"
+    )
+    select = ", ".join(
+        f"CAST({slate if name == 'slate' else name} AS {kind}) AS {name}"
+        for name, kind in COLUMNS.items()
+    )
+    header = msgspec.json.encode(outcomes.header, order="sorted").decode().replace("'", "''")
+    with tempfile.TemporaryDirectory() as tmp:
+        file = Path(tmp) / "outcomes.parquet"
+        with duckdb.connect() as con:
+            con.execute("SET threads = 1; SET enable_progress_bar = false")
+            con.register("outcome_columns", table)
+            con.execute(
+                f"COPY (SELECT {select} FROM outcome_columns) TO '{file}' "
+                f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{KEY}: '{header}'}})"
+            )
+        write_file(path, file.read_bytes())
+
+
+def read_header(path: Path) -> OutcomesHeader:
+    """The header of the file ``path``; its rows are not looked at.
+
+    Raises:
+        DataError: the file is missing, damaged, of another version, or none of ours.
+    """
+    import duckdb
+
+    if not path.is_file():
+        raise DataError(f"{path} is not there: give a file that 'evaluate --save' wrote")
+    with duckdb.connect() as con:
+        try:
+            found = con.execute(
+                "SELECT value FROM parquet_kv_metadata(?) WHERE key = ?", [str(path), KEY.encode()]
+            ).fetchall()
+        except duckdb.Error as e:
+            raise _damaged(path, e) from None
+    if len(found) != 1:
+        raise DataError(
+            f"{path} holds no outcomes of an evaluation: give a file that 'evaluate --save' wrote"
+        )
+    try:
+        version = msgspec.json.decode(found[0][0], type=dict).get("format")
+        if version != FORMAT:
+            raise DataError(
+                f"{path} has format {version!r}, this version reads {FORMAT}: evaluate again"
+            )
+        return msgspec.json.decode(found[0][0], type=OutcomesHeader)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise _damaged(path, e) from None
+
+
+def check_replaceable(path: Path, fingerprint: str, protocol: Protocol) -> None:
+    """Refuses to write the outcomes of a model over those of another, or of other questions.
+
+    Raises:
+        DataError: ``path`` is there and holds something else.
+    """
+    if not path.exists():
+        return
+    header = read_header(path)
+    if header.fingerprint != fingerprint:
+        raise DataError(
+            f"{path} holds the outcomes of another model of that name ({header.fingerprint}, "
+            f"this is {fingerprint}): choose another directory or give --replace"
+        )
+    if header.protocol != protocol:
+        raise DataError(
+            f"{path} holds the outcomes of the same model on other questions: "
+            "choose another directory or give --replace"
+        )
+
+
+def read(path: Path) -> Outcomes:
+    """The outcomes in the file ``path``.
+
+    Raises:
+        DataError: the file is missing, damaged, of another version, or none of ours.
+    """
+    import duckdb
+
+    header = read_header(path)
+    wanted = [
+        f"CAST({name} AS {kind}) AS {name}" for name, kind in COLUMNS.items() if name != "slate"
+    ] + [f"slate[{i + 1}] AS slate_{i}" for i in range(SLATE)]
+    with duckdb.connect() as con:
+        con.execute("SET threads = 1; SET enable_progress_bar = false")
+        try:
+            t = con.read_parquet(str(path)).project(", ".join(wanted)).fetchnumpy()
+        except duckdb.Error as e:
+            raise _damaged(path, e) from None
+    session_ids, session = _coded([t["session_id"]])
+    type_names, types = _coded([t["type"]])
+    item_ids, items = _coded([t["target"], *(t[f"slate_{i}"] for i in range(SLATE))])
+    outcomes = Outcomes(
+        header,
+        session_ids,
+        session[:, 0],
+        _filled(t["position"]),
+        _filled(t["ts"]),
+        type_names,
+        types[:, 0].astype(np.int16),
+        _filled(t["context_length"]),
+        _filled(t["unknown_items"]),
+        item_ids,
+        items[:, 0].astype(np.int32),
+        _filled(t["target_known"]),
+        _filled(t["target_popularity"], UNKNOWN),
+        _filled(t["target_repeated"]),
+        _filled(t["fallback"]),
+        _filled(t["rank"], NOT_RANKED),
+        np.ascontiguousarray(items[:, 1:], np.int32),
+        _filled(t["slate_popularity"]),
+        _filled(t["score"]),
+        _filled(t["confidence"]),
+    )
+    if outcomes.content_hash() != header.content:
+        raise DataError(f"{path} was changed: its rows do not match their hash; evaluate again")
+    return outcomes
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} is damaged or no outcomes file: {str(error).splitlines()[0]}")
+
+
+def _filled(column: Any, missing: int | None = 0) -> NDArray[Any]:
+    return np.ma.filled(column, missing)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _coded(columns: list[Any]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The distinct words, row by row, and codes int64 [Q, len(columns)]; -1 where missing."""
+    known: dict[str | None, int] = {None: -1}
+    codes = np.empty((len(columns[0]), len(columns)), np.int64)
+    for c, column in enumerate(columns):
+        words = _filled(column.astype(object), None).tolist()
+        codes[:, c] = [known.setdefault(w, len(known) - 1) for w in words]
+    names = list(known)[1:]
+    order, codes = codes_by_appearance(codes)
+    return tuple(str(names[i]) for i in order.tolist()), codes
