@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from session_rec.config import Config
 from session_rec.errors import DataError
 from session_rec.predictors.item2vec import ContextVectorConfig, Item2Vec
 from session_rec.ragged import Ragged
+from training.warm_start import TrainingWeights, WarmStart
 
 #: gensim cuts longer lines by itself, at another place for another number of workers.
 _MAX_LINE = 10_000
@@ -66,6 +68,24 @@ class Item2VecConfig(Config):
     """Threads. More than one is faster and not reproducible, which the bundle then says."""
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """What gensim trains, by catalog row.
+
+    Attributes:
+        inputs, outputs: float32 [N, d] each; zeros for items that training never saw.
+        count: int64 [N], events of each item in all trainings so far.
+    """
+
+    inputs: NDArray[np.float32]
+    outputs: NDArray[np.float32]
+    count: NDArray[np.int64]
+
+    def training_weights(self) -> TrainingWeights:
+        """The vectors by name, for a warm start."""
+        return {"inputs": self.inputs, "outputs": self.outputs, "count": self.count}
+
+
 def fit(
     train: Ragged, n_items: int, config: Item2VecConfig, *, progress: Console | None = None
 ) -> tuple[Item2Vec, dict[str, Any]]:
@@ -77,63 +97,129 @@ def fit(
     Raises:
         DataError: no session has two events, so nothing is anybody's neighbour.
     """
+    predictor, record, _ = fit_vectors(train, n_items, config, progress=progress)
+    return predictor, record
+
+
+def fit_vectors(
+    train: Ragged,
+    n_items: int,
+    config: Item2VecConfig,
+    *,
+    progress: Console | None = None,
+    start: WarmStart | None = None,
+) -> tuple[Item2Vec, dict[str, Any], Vectors]:
+    """As :func:`fit`, with the vectors themselves; they begin at those of ``start``, if given.
+
+    Going on from earlier vectors is gensim's own update: new items join the vocabulary with
+    random vectors, counts (of which negatives are drawn) go on from the earlier ones, and
+    training runs over ``train`` alone.
+
+    Raises:
+        DataError: as :func:`fit`.
+        UserError: ``start`` has vectors of another size.
+    """
     if train.lengths.max(initial=0) < 2:
         raise DataError("no session has two events: item2vec has nothing to learn from")
     begin = perf_counter()
-    inputs, outputs = _train(train, n_items, config, progress)
+    earlier = None if start is None else _earlier(start, config)
+    vectors = _train(train, n_items, config, earlier, progress)
     seconds = perf_counter() - begin
-    context_vectors, item_vectors = _tables(inputs, outputs, config)
+    context_vectors, item_vectors = _tables(vectors.inputs, vectors.outputs, config)
     predictor = Item2Vec.from_vectors(
         context_vectors,
         item_vectors,
-        np.bincount(train.rows, minlength=n_items),
+        vectors.count,
         ContextVectorConfig(newest_n=config.newest_n, decay=config.decay),
     )
-    events = len(train.rows) * config.epochs
-    return predictor, {
+    record = {
         "deterministic": config.workers == 1,
-        "events": events,
+        "events": len(train.rows) * config.epochs,
         "seconds": seconds,
     }
+    return predictor, record, vectors
+
+
+def _earlier(start: WarmStart, config: Item2VecConfig) -> Vectors:
+    """The earlier vectors by the rows of the new catalog."""
+    n = len(start.rows)
+    zeros = np.zeros((n, config.vector_size), np.float32)
+    return Vectors(
+        start.grown("inputs", zeros),
+        start.grown("outputs", zeros),
+        start.grown("count", np.zeros(n, np.int64)),
+    )
 
 
 def _train(
-    train: Ragged, n_items: int, config: Item2VecConfig, console: Console | None
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Input and output vectors, float32 [N, d] each; zeros for items that ``train`` lacks."""
-    from gensim.models import Word2Vec
-
+    train: Ragged,
+    n_items: int,
+    config: Item2VecConfig,
+    earlier: Vectors | None,
+    console: Console | None,
+) -> Vectors:
     with (
         tempfile.TemporaryDirectory(prefix="item2vec.") as scratch,
         Progress(console=console, disable=console is None) as progress,
     ):
         corpus = Path(scratch) / "sessions.txt"
         _write_corpus(train, corpus)
-        model = Word2Vec(
+        model = _model(config)
+        if earlier is not None:
+            _restore(model, earlier)
+        model.build_vocab(corpus_file=str(corpus), update=earlier is not None)
+        model.train(
             corpus_file=str(corpus),
-            vector_size=config.vector_size,
-            window=config.window,
-            shrink_windows=config.shrink_window,
+            total_examples=model.corpus_count,
+            total_words=model.corpus_total_words,
             epochs=config.epochs,
-            negative=config.negative,
-            ns_exponent=config.ns_exponent,
-            sample=config.sample,
-            alpha=config.alpha,
-            min_alpha=min(config.min_alpha, config.alpha),
-            sg=int(config.algorithm == "skip-gram"),
-            min_count=1,
-            seed=config.seed,
-            # gensim 4 starts vectors from a numpy generator; the default, Python's own hash,
-            # would tie anything that still uses it to PYTHONHASHSEED.
-            hashfxn=_row_of,
-            workers=config.workers,
             callbacks=[_report(progress, config.epochs)],
         )
-    rows = np.array([int(word) for word in model.wv.index_to_key], np.int64)
+    rows = _rows(model)
     inputs = np.zeros((n_items, config.vector_size), np.float32)
     outputs = np.zeros_like(inputs)
     inputs[rows], outputs[rows] = model.wv.vectors, model.syn1neg
-    return inputs, outputs
+    count = np.bincount(train.rows, minlength=n_items)
+    return Vectors(inputs, outputs, count if earlier is None else count + earlier.count)
+
+
+def _model(config: Item2VecConfig) -> Any:
+    """A gensim model without vocabulary."""
+    from gensim.models import Word2Vec
+
+    return Word2Vec(
+        vector_size=config.vector_size,
+        window=config.window,
+        shrink_windows=config.shrink_window,
+        epochs=config.epochs,
+        negative=config.negative,
+        ns_exponent=config.ns_exponent,
+        sample=config.sample,
+        alpha=config.alpha,
+        min_alpha=min(config.min_alpha, config.alpha),
+        sg=int(config.algorithm == "skip-gram"),
+        min_count=1,
+        seed=config.seed,
+        # gensim 4 starts vectors from a numpy generator; the default, Python's own hash, would
+        # tie anything that still uses it to PYTHONHASHSEED.
+        hashfxn=_row_of,
+        workers=config.workers,
+    )
+
+
+def _restore(model: Any, earlier: Vectors) -> None:
+    """Gives an empty gensim model the earlier vocabulary with its vectors. gensim's own files
+    are pickled; these are not."""
+    seen = np.flatnonzero(earlier.count).tolist()
+    model.build_vocab_from_freq({str(row): int(earlier.count[row]) for row in seen})
+    rows = _rows(model)
+    model.wv.vectors[:] = earlier.inputs[rows]
+    model.syn1neg[:] = earlier.outputs[rows]
+
+
+def _rows(model: Any) -> NDArray[np.int64]:
+    """int64 [V]: the catalog row of each word of the vocabulary, in gensim's order."""
+    return np.array([int(word) for word in model.wv.index_to_key], np.int64)
 
 
 def _write_corpus(train: Ragged, path: Path) -> None:

@@ -21,11 +21,20 @@ from training.transformer import checkpoint as ckpt
 from training.transformer.batches import epoch_batches, pad, session_weights, training_sessions
 from training.transformer.config import TransformerConfig
 from training.transformer.cooccurrence import cooccurrence_vectors
-from training.transformer.model import ITEM_ID, build_model, item_table, load_weights, weights
+from training.transformer.model import (
+    ITEM_ID,
+    build_model,
+    item_table,
+    load_weights,
+    training_length,
+    weights,
+)
 from training.transformer.optimizer import build_optimizers, clip_gradients, learning_rate
 from training.transformer.reporting import Reporter
 from training.transformer.runtime import StopRequest, torch_settings
 from training.transformer.validation import validation_metrics
+from training.transformer.warm import go_on_from
+from training.warm_start import WarmStart
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ def fit(
     *,
     run_dir: Path,
     progress: Console | None = None,
+    start: WarmStart | None = None,
 ) -> TrainedTransformer:
     """Trains a model, or goes on where the newest checkpoint in ``run_dir`` stands.
 
@@ -66,14 +76,17 @@ def fit(
         config: model and training.
         run_dir: gets ``checkpoints/`` and TensorBoard's event files.
         progress: where to draw a progress bar; ``None`` is silent.
+        start: an earlier model whose weights are the start instead of random ones; the
+            optimizer and the learning rate's course begin anew.
 
     Raises:
         DataError: no session of two items to learn from.
-        UserError: ``run_dir`` holds a checkpoint of another run, or the loss became NaN.
+        UserError: ``run_dir`` holds a checkpoint of another run, the loss became NaN, or
+            ``start`` is of a model of another shape.
         KeyboardInterrupt, SystemExit: SIGINT or SIGTERM came; a checkpoint is left behind.
     """
     with torch_settings(config.threads), StopRequest() as stop:
-        run = _Run(train, valid, n_items, config, run_dir)
+        run = _Run(train, valid, n_items, config, run_dir, start)
         if not run.state.done:
             with Reporter(run_dir, progress, run.total_steps, run.state) as reporter:
                 run.train(stop, reporter)
@@ -84,7 +97,13 @@ class _Run:
     """One training run: its data in batches, the model, the optimizer and where it stands."""
 
     def __init__(
-        self, train: Ragged, valid: Ragged, n_items: int, config: TransformerConfig, run_dir: Path
+        self,
+        train: Ragged,
+        valid: Ragged,
+        n_items: int,
+        config: TransformerConfig,
+        run_dir: Path,
+        warm: WarmStart | None = None,
     ) -> None:
         self.config, self.run_dir, self.n_items, self.valid = config, run_dir, n_items, valid
         self.sessions, kept = training_sessions(train, config.max_length)
@@ -94,7 +113,7 @@ class _Run:
             )
         self.validates = bool((valid.lengths >= 2).any())
         self.session_weights = session_weights(train, config.recency_half_life_days)[kept]
-        self.fingerprint = _fingerprint([train, valid], n_items, config)
+        self.fingerprint = _fingerprint([train, valid], n_items, config, warm)
         self.steps_per_epoch = len(self._batches(0))
         self.total_steps = self.steps_per_epoch * config.epochs
         torch.manual_seed(config.seed)
@@ -110,10 +129,13 @@ class _Run:
         directory = ckpt.newest_checkpoint(run_dir)
         if directory is not None:
             self._resume(directory)
-        elif config.item_start == "cooccurrence":
+            return
+        if config.item_start == "cooccurrence":
             start = cooccurrence_vectors(train, n_items, config.d_model, config.seed)
             with torch.no_grad():
                 item_table(self.model).weight[1:] = torch.from_numpy(start)
+        if warm is not None:
+            go_on_from(warm, self.model)
 
     def train(self, stop: StopRequest, reporter: Reporter) -> None:
         """Runs to the end of the last epoch, or until it no longer gets better."""
@@ -182,9 +204,7 @@ class _Run:
         # the uninterrupted one would have drawn.
         drawn = np.random.SeedSequence([config.seed, state.step]).generate_state(1)
         torch.manual_seed(int(drawn[0]))
-        # XLNet sees padding, so its rows are always as long as in inference.
-        width = config.max_length + 1 if config.architecture == "xlnet" else None
-        ids = torch.from_numpy(pad(self.sessions, which, width))
+        ids = torch.from_numpy(pad(self.sessions, which, training_length(config)))
         self.model.train()
         output = self.model(
             {ITEM_ID: ids}, targets=torch.from_numpy(self.session_weights[which]), training=True
@@ -220,7 +240,9 @@ class _Run:
         ckpt.restore_optimizers(self.optimizers, moments, self.names)
 
 
-def _fingerprint(data: list[Ragged], n_items: int, config: TransformerConfig) -> str:
+def _fingerprint(
+    data: list[Ragged], n_items: int, config: TransformerConfig, warm: WarmStart | None
+) -> str:
     """sha256 of everything that decides the weights: a checkpoint of another run is refused."""
     # How often checkpoints are written decides nothing.
     settings = config.model_dump_json(exclude={"checkpoint_minutes"})
@@ -228,4 +250,6 @@ def _fingerprint(data: list[Ragged], n_items: int, config: TransformerConfig) ->
     for sessions in data:
         for array in (sessions.rows, sessions.offsets, sessions.ts):
             digest.update(np.ascontiguousarray(array).tobytes())
+    if warm is not None:
+        digest.update(warm.fingerprint.encode())
     return digest.hexdigest()
