@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from session_rec.commands.compare import compare
 from session_rec.commands.demo import demo
 from session_rec.commands.evaluate import evaluate
 from session_rec.commands.recommend import recommend
@@ -13,4 +14,5 @@ def register(app: typer.Typer) -> None:
     """Adds the commands of the engine to the command line."""
     app.command()(recommend)
     app.command()(evaluate)
+    app.command()(compare)
     app.command()(demo)

@@ -72,6 +72,21 @@ def save(outcomes: Outcomes, path: Path) -> None:
         write_file(path, file.read_bytes())
 
 
+def find_file(path: Path) -> Path:
+    """``path`` itself, or the one outcomes file of a directory.
+
+    Raises:
+        DataError: the directory holds none, or several.
+    """
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("*.parquet"))
+    if len(found) != 1:
+        held = ", ".join(f.name for f in found) or "none"
+        raise DataError(f"{path} holds {held}: give one outcomes file of it")
+    return found[0]
+
+
 def read_header(path: Path) -> OutcomesHeader:
     """The header of the file ``path``; its rows are not looked at.
 

@@ -68,6 +68,22 @@ class Protocol(msgspec.Struct, frozen=True):
             positions=questions.positions,
         )
 
+    def unlike(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
+        """The fields that differ, with both values; ``rules.NAME`` for a session rule.
+
+        Figures compare only where there is none.
+        """
+        mine, theirs = (
+            {k: v for k, v in p.to_dict().items() if k != "rules"}
+            | {f"rules.{k}": v for k, v in p.rules.items()}
+            for p in (self, other)
+        )
+        return {
+            name: (mine.get(name), theirs.get(name))
+            for name in dict.fromkeys((*mine, *theirs))
+            if mine.get(name) != theirs.get(name)
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """The protocol as JSON-able values."""
         return msgspec.structs.asdict(self)

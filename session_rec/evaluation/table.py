@@ -26,7 +26,12 @@ def evaluation_table(rows: Sequence[Evaluation], costs: Sequence[Cost | None] = 
     """
     table = Table(
         title="Next-item quality, percent",
-        caption=escape(caption([r.protocol for r in rows])),
+        caption=escape(
+            f"{protocol_text([r.protocol for r in rows])} ± half the interval: "
+            f"{rows[0].protocol.interval}. cov.: share of the catalog in slates of {SLATE}; pop.: "
+            "mean popularity rank of what is shown, percent of the catalog; ms: per context, "
+            "alone and in a batch of 64."
+        ),
         box=SIMPLE_HEAD,
     )
     timed = any(costs)
@@ -74,7 +79,7 @@ def with_interval(value: float, bounds: tuple[float, float]) -> str:
     return f"{percent(value)} ±{percent((bounds[1] - bounds[0]) / 2)}"
 
 
-def caption(protocols: Sequence[Protocol]) -> str:
+def protocol_text(protocols: Sequence[Protocol]) -> str:
     """The protocol of a table's rows, which differ in the ranked items at most, in a few lines."""
     p = protocols[0]
     items = sorted({f"{q.items:,}" for q in protocols})
@@ -84,8 +89,6 @@ def caption(protocols: Sequence[Protocol]) -> str:
     rules = ", ".join(f"{k} {v}" for k, v in p.rules.items())
     return (
         f"{p.questions:,} questions in {p.sessions:,} sessions of {p.split} ({p.data[:12]}): "
-        f"{p.positions}; {p.candidates} ({ranked}); ties {p.ties}; unknown target {p.unknown_targets}. "
-        f"Rules: {rules}; min_prefix {p.min_prefix}. ± half the interval: {p.interval}. "
-        f"cov.: share of the catalog in slates of {SLATE}; pop.: mean popularity rank of what is "
-        "shown, percent of the catalog; ms: per context, alone and in a batch of 64."
+        f"{p.positions}; {p.candidates} ({ranked}); ties {p.ties}; unknown target "
+        f"{p.unknown_targets}. Rules: {rules}; min_prefix {p.min_prefix}."
     )

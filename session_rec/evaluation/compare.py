@@ -1,0 +1,305 @@
+"""Is one model better than another? Paired question by question, sessions resampled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from session_rec.errors import ConfigError, DataError
+from session_rec.evaluation.metrics import gains
+from session_rec.evaluation.outcomes import Outcomes
+from session_rec.evaluation.protocol import Protocol
+from session_rec.evaluation.significance import Progress, bootstrap_interval, holm, sign_flip_p
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRICS = ("hr@20", "mrr@20")
+#: Fields of a protocol that say what was ranked, not what was asked.
+_CANDIDATES = ("items", "catalog")
+
+
+class UnlikeProtocolsError(DataError):
+    """Two sets of figures were not measured alike."""
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One metric of model B less that of model A.
+
+    Attributes:
+        metric: such as ``hr@20``.
+        a, b: the metric of each, a fraction.
+        difference: ``b - a``.
+        low, high: interval of the difference.
+        p: two-sided p-value of the sign-flip test over sessions.
+        p_adjusted: the same, after Holm's correction where several models are compared.
+        exact: whether ``p`` counts all sign flips rather than a sample.
+        wins, losses, ties: sessions in which B has more, less, or the same as A.
+    """
+
+    metric: str
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_adjusted: float
+    exact: bool
+    wins: int
+    losses: int
+    ties: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval of the difference leaves 0 out."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Model B against model A on the same questions.
+
+    Attributes:
+        a, b: their names.
+        protocol: how A was measured; B was measured alike but for ``unlike``.
+        unlike: fields of the protocol that differ, with the value of A and of B: none, or what
+            was ranked where the caller allowed that.
+        differences: one per metric.
+        level: of the intervals.
+        resamples, seed: of intervals and tests.
+        comparisons: how many models were compared with A at once; the p-values are adjusted for
+            that many.
+    """
+
+    a: str
+    b: str
+    protocol: Protocol
+    unlike: dict[str, tuple[Any, Any]]
+    differences: tuple[Difference, ...]
+    level: float
+    resamples: int
+    seed: int
+    comparisons: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as JSON-able values."""
+        return {
+            "a": self.a,
+            "b": self.b,
+            "differences": [msgspec.structs.asdict(d) for d in self.differences],
+            "method": {
+                "interval": f"{100 * self.level:g} %, percentile, sessions resampled",
+                "test": "two-sided, signs of sessions flipped, p = (1 + hits) / (1 + resamples), "
+                "or over all flips where exact",
+                "adjustment": f"Holm over {self.comparisons} models",
+                "resamples": self.resamples,
+                "seed": self.seed,
+            },
+            "unlike": {k: list(v) for k, v in self.unlike.items()},
+            "protocol": self.protocol.to_dict(),
+        }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row per metric: ``model_a``, ``model_b`` and the fields of :class:`Difference`.
+
+        Needs pandas, which is not part of the base install.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {"model_a": self.a, "model_b": self.b} | msgspec.structs.asdict(d)
+                for d in self.differences
+            ]
+        )
+
+    def sentences(self) -> list[str]:
+        """What was found, a sentence for each metric, in plain words."""
+        return [self._sentence(d) for d in self.differences]
+
+    def _sentence(self, d: Difference) -> str:
+        name, k = d.metric.split("@")
+        points = f"{abs(100 * d.difference):.2f} points"
+        if d.wins == d.losses == 0:
+            return f"{self.a} and {self.b} have the same {d.metric.upper()} in every session."
+        more = d.difference >= 0
+        if name == "hr":
+            found = f"finds {points} {'more' if more else 'fewer'} of the next items in its first"
+            claim = f"{self.b} {found} {k} than {self.a}"
+        else:
+            claim = (
+                f"{self.b} has {d.metric.upper()} {points} {'above' if more else 'below'} {self.a}"
+            )
+        adjusted = f" adjusted for {self.comparisons} models" if self.comparisons > 1 else ""
+        return (
+            f"{claim} ({100 * d.b:.2f} against {100 * d.a:.2f}; {100 * self.level:g} % interval "
+            f"{100 * d.low:+.2f} to {100 * d.high:+.2f}, p = {d.p_adjusted:.2g}{adjusted}): "
+            f"{self._verdict(d)}."
+        )
+
+    def _verdict(self, d: Difference) -> str:
+        rare = d.p_adjusted < 1 - self.level
+        if d.excludes_zero:
+            return "the interval excludes 0" + (
+                "" if rare else ", but the test does not rule out chance"
+            )
+        return "the interval includes 0" + (
+            ", though the test finds chance unlikely"
+            if rare
+            else ", so these sessions do not tell the two apart"
+        )
+
+
+def compare(
+    a: Outcomes,
+    b: Outcomes,
+    *,
+    metrics: Sequence[str] = METRICS,
+    resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+    unlike_candidates: bool = False,
+    progress: Progress | None = None,
+) -> Comparison:
+    """How much better ``b`` is than ``a``, with interval and test.
+
+    Args:
+        metrics: ``hr@K``, ``mrr@K`` or ``ndcg@K`` for any K.
+        resamples: of the interval, and again of the test.
+        unlike_candidates: allow that the two ranked unlike sets of items; the result says so.
+        progress: told of ``2 * resamples`` steps in all.
+
+    Raises:
+        UnlikeProtocolsError: they were not measured alike; each field that differs is named.
+        DataError: they do not answer the same questions.
+        ConfigError: no such metric.
+
+    >>> a, b = Outcomes.read(Path("a.parquet")), Outcomes.read(Path("b.parquet"))  # doctest: +SKIP
+    >>> print(*compare(a, b, metrics=["hr@20"]).sentences())  # doctest: +SKIP
+    B finds 1.20 points more of the next items in its first 20 than A (...): ...
+    """
+    names = _two_names(a, b)
+    unlike = a.header.protocol.unlike(b.header.protocol)
+    _check_alike(names, unlike, unlike_candidates)
+    _check_questions(names, a, b)
+    per_a, per_b = _per_question(a.rank, metrics), _per_question(b.rank, metrics)
+    s = len(a.session_ids)
+    sizes = np.bincount(a.session, minlength=s).astype(np.float64)
+    sums = np.column_stack(
+        [np.bincount(a.session, d, s).astype(np.float64) for d in (per_b - per_a).T]
+    )
+    # What adds up to nothing but rounding is no difference.
+    sums[np.abs(sums) < 1e-12] = 0.0
+    bounds = bootstrap_interval(
+        sums, sizes, resamples=resamples, seed=seed, level=level, progress=progress
+    )
+    p, exact = sign_flip_p(sums, resamples=resamples, seed=seed + 1, progress=progress)
+    differences = [
+        Difference(
+            metric,
+            float(per_a[:, m].mean()),
+            float(per_b[:, m].mean()),
+            float(sums[:, m].sum() / len(a)),
+            float(bounds[0, m]),
+            float(bounds[1, m]),
+            float(p[m]),
+            float(p[m]),
+            bool(exact[m]),
+            int((sums[:, m] > 0).sum()),
+            int((sums[:, m] < 0).sum()),
+            int((sums[:, m] == 0).sum()),
+        )
+        for m, metric in enumerate(metrics)
+    ]
+    return Comparison(*names, a.header.protocol, unlike, tuple(differences), level, resamples, seed)
+
+
+def compare_all(
+    first: Outcomes,
+    others: Sequence[Outcomes],
+    **settings: Any,
+) -> list[Comparison]:
+    """Each of ``others`` against ``first``, p-values adjusted by Holm's method, metric by metric.
+
+    ``settings`` and errors are those of :func:`compare`.
+    """
+    found = [compare(first, other, **settings) for other in others]
+    if not found:
+        return []
+    adjusted = [holm([c.differences[m].p for c in found]) for m in range(len(found[0].differences))]
+    return [
+        replace(
+            c,
+            comparisons=len(found),
+            differences=tuple(
+                msgspec.structs.replace(d, p_adjusted=adjusted[m][i])
+                for m, d in enumerate(c.differences)
+            ),
+        )
+        for i, c in enumerate(found)
+    ]
+
+
+def _two_names(a: Outcomes, b: Outcomes) -> tuple[str, str]:
+    """The models' names; with the fingerprints where the names are equal."""
+    if a.header.model != b.header.model:
+        return a.header.model, b.header.model
+    one, other = (f"{o.header.model} ({o.header.fingerprint[:8]})" for o in (a, b))
+    return one, other
+
+
+def _check_alike(
+    names: tuple[str, str], unlike: dict[str, tuple[Any, Any]], unlike_candidates: bool
+) -> None:
+    refused = {k: v for k, v in unlike.items() if not (unlike_candidates and k in _CANDIDATES)}
+    if not refused:
+        return
+    said = "; ".join(
+        f"{k} is {x!r} of {names[0]}, {y!r} of {names[1]}" for k, (x, y) in refused.items()
+    )
+    if set(refused) <= set(_CANDIDATES):
+        advice = (
+            "ranks among fewer items are better; train both on the same items, or allow it by "
+            "--unlike-candidates"
+        )
+    else:
+        advice = "evaluate both alike"
+    raise UnlikeProtocolsError(f"these figures do not compare: {said}: {advice}")
+
+
+def _check_questions(names: tuple[str, str], a: Outcomes, b: Outcomes) -> None:
+    one, other = a.columns(), b.columns()
+    for column in ("session_id", "position", "ts", "target"):
+        x, y = one[column], other[column]
+        if len(x) != len(y):
+            raise DataError(
+                f"{names[0]} answers {len(x):,} questions, {names[1]} {len(y):,}: "
+                "evaluate both on the same sessions"
+            )
+        unlike = np.flatnonzero(x != y)
+        if len(unlike):
+            q = int(unlike[0])
+            raise DataError(
+                f"{names[0]} and {names[1]} do not answer the same questions: {column} of "
+                f"question {q} is {x[q]} and {y[q]}; evaluate both on the same sessions"
+            )
+
+
+def _per_question(ranks: NDArray[np.int64], metrics: Sequence[str]) -> NDArray[np.float64]:
+    """float64 [Q, M]: what each question adds to each metric."""
+    columns = []
+    for metric in metrics:
+        match = re.fullmatch(r"(?:hr|mrr|ndcg)@([1-9]\d{0,8})", metric)
+        if match is None:
+            raise ConfigError(
+                f"there is no metric {metric!r}: give hr@K, mrr@K or ndcg@K, such as hr@20"
+            )
+        columns.append(gains(ranks, (int(match[1]),))[metric])
+    return np.column_stack(columns)
