@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from session_rec.catalog import Catalog
 from session_rec.errors import BundleError, ConfigError
@@ -22,6 +21,7 @@ from session_rec.manifest import FORMAT, MANIFEST, FileEntry, Manifest, fingerpr
 from session_rec.predictors import Predictor, predictor_class
 from session_rec.recommender import Recommender
 from session_rec.sessions import SessionRules
+from session_rec.weights import map_weights
 
 CATALOG = "catalog.json"
 WEIGHTS = "weights.safetensors"
@@ -74,6 +74,9 @@ def save_bundle(
 def load(directory: Path) -> Recommender:
     """The verified model in ``directory`` as a recommender.
 
+    Its weights are memory maps (:mod:`session_rec.weights`), read-only and shared by all
+    processes that load them; the files must not be written over meanwhile.
+
     Raises:
         BundleError: anything about the directory is not as its manifest says.
     """
@@ -84,10 +87,7 @@ def load(directory: Path) -> Recommender:
     catalog = Catalog.from_json((directory / CATALOG).read_bytes())
     if len(catalog) != manifest.n_items:
         raise BundleError(f"{directory / CATALOG} has another number of items than the manifest")
-    try:
-        arrays = load_file(directory / WEIGHTS)
-    except SafetensorError as e:
-        raise BundleError(f"{directory / WEIGHTS} is not safetensors: {e}") from None
+    arrays = map_weights(directory / WEIGHTS)
     cls = predictor_class(manifest.kind)
     try:
         rules = SessionRules.from_dict(manifest.rules)
@@ -99,4 +99,9 @@ def load(directory: Path) -> Recommender:
             f"{directory / MANIFEST} does not describe a {manifest.kind} that this version can "
             f"restore ({type(e).__name__}: {next(iter(str(e).splitlines()), '')})"
         ) from None
+    if predictor.n_items != len(catalog):
+        raise BundleError(
+            f"{directory / WEIGHTS} scores {predictor.n_items} items, the catalog has "
+            f"{len(catalog)}: train the model again"
+        )
     return Recommender(catalog, predictor, rules, fingerprint(directory))

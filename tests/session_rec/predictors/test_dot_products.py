@@ -7,10 +7,15 @@ from session_rec.predictors import dot_products
 from session_rec.predictors.dot_products import DotProducts
 
 
-@pytest.mark.parametrize("n,d", [(1, 1), (60, 16), (500, 64), (3000, 128), (7, 200)])
-def test_scores_are_dot_products_whose_bits_no_batch_changes(n: int, d: int) -> None:
+@pytest.mark.parametrize("packed_bytes", [dot_products.PACKED_BYTES, 0], ids=["packed", "in place"])
+@pytest.mark.parametrize("n,d", [(1, 1), (60, 16), (500, 64), (3000, 128), (7, 200), (90, 300)])
+def test_scores_are_dot_products_whose_bits_no_batch_changes(
+    n: int, d: int, packed_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dot_products, "PACKED_BYTES", packed_bytes)
     rng = np.random.default_rng(0)
     table = rng.standard_normal((n, d)).astype(np.float32)
+    table.flags.writeable = False
     vectors = rng.standard_normal((130, d)).astype(np.float32)
     scorer = DotProducts(table)
     together = scorer(vectors)
@@ -21,13 +26,11 @@ def test_scores_are_dot_products_whose_bits_no_batch_changes(n: int, d: int) -> 
         assert np.array_equal(scorer(vectors[which]), together[which])
 
 
-def test_a_table_too_large_for_one_session_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    table = rng.standard_normal((50, 8)).astype(np.float32)
-    vectors = rng.standard_normal((3, 8)).astype(np.float32)
-    whole = DotProducts(table)(vectors)
-    monkeypatch.setattr(dot_products, "_MAX_NUMBERS", 8 * 20)
-    np.testing.assert_allclose(DotProducts(table)(vectors), whole, rtol=1e-5)
+@pytest.mark.parametrize("packed_bytes", [dot_products.PACKED_BYTES, 0], ids=["packed", "in place"])
+def test_rows_of_the_table_are_divided(packed_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dot_products, "PACKED_BYTES", packed_bytes)
+    scorer = DotProducts(np.array([[3, 4], [0, 2]], np.float32), np.array([5, 2], np.float32))
+    np.testing.assert_allclose(scorer(np.array([[1, 2]], np.float32)), [[11 / 5, 2]], rtol=1e-6)
 
 
 def test_no_vectors_give_no_scores() -> None:
