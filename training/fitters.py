@@ -16,14 +16,14 @@ from typing import Any
 from pydantic import BaseModel
 from rich.console import Console
 
-from session_rec.config import Config
 from session_rec.errors import ConfigError, UserError
 from session_rec.predictors.base import Predictor
-from session_rec.predictors.popularity import Popularity
+from session_rec.predictors.popularity import Popularity, PopularityConfig
 from session_rec.predictors.sequential_rules import SequentialRules, SequentialRulesConfig
 from session_rec.predictors.session_popularity import SessionPopularity, SessionPopularityConfig
 from session_rec.predictors.vmis_knn import VmisKnn, VmisKnnConfig
 from session_rec.ragged import Ragged
+from training.warm_start import TrainingWeights, WarmStart
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,13 @@ class Fitted:
         predictor: ready to be written as a model directory.
         record: JSON-able facts about the training: ``deterministic``, ``history`` and the like.
         seconds: wall-clock time of the training.
+        weights: what a later training can start from; empty for models that are only counted.
     """
 
     predictor: Predictor
     record: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    weights: TrainingWeights = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class FitData:
         n_items: catalog size.
         run_dir: a place for checkpoints and logs.
         console: where to show progress; None is silent.
+        start: an earlier model to go on from; models that are only counted have no use for it.
     """
 
     train: Ragged
@@ -58,44 +61,42 @@ class FitData:
     n_items: int
     run_dir: Path
     console: Console | None = None
+    start: WarmStart | None = None
 
 
-class PopularityConfig(Config):
-    """Popularity has no settings."""
+_Fit = Callable[[FitData, Any], Fitted]
 
 
-def _popularity(data: FitData, config: Any) -> Fitted:
-    return Fitted(Popularity.fit(data.train, data.n_items))
-
-
-def _session_popularity(data: FitData, config: Any) -> Fitted:
-    return Fitted(SessionPopularity.fit(data.train, data.n_items, config))
-
-
-def _sequential_rules(data: FitData, config: Any) -> Fitted:
-    return Fitted(SequentialRules.fit(data.train, data.n_items, config))
-
-
-def _vmis_knn(data: FitData, config: Any) -> Fitted:
-    return Fitted(VmisKnn.fit(data.train, data.n_items, config))
+def _counted(model: Any) -> _Fit:
+    """Fits a model whose class has ``fit(sessions, n_items, config)``."""
+    return lambda data, config: Fitted(model.fit(data.train, data.n_items, config))
 
 
 def _item2vec(data: FitData, config: Any) -> Fitted:
-    from training.item2vec import fit
+    from training.item2vec import fit_vectors
 
-    predictor, record = fit(data.train, data.n_items, config, progress=data.console)
-    return Fitted(predictor, record)
+    predictor, record, vectors = fit_vectors(
+        data.train, data.n_items, config, progress=data.console, start=data.start
+    )
+    return Fitted(predictor, record, weights=vectors.training_weights())
 
 
 def _transformer(data: FitData, config: Any) -> Fitted:
     from training.transformer.export import export_predictor
     from training.transformer.loop import fit
+    from training.transformer.warm import training_weights
 
     trained = fit(
-        data.train, data.valid, data.n_items, config, run_dir=data.run_dir, progress=data.console
+        data.train,
+        data.valid,
+        data.n_items,
+        config,
+        run_dir=data.run_dir,
+        progress=data.console,
+        start=data.start,
     )
     record = {"deterministic": True, "history": trained.history}
-    return Fitted(export_predictor(trained), record)
+    return Fitted(export_predictor(trained), record, weights=training_weights(trained.model))
 
 
 def _item2vec_config() -> type[BaseModel]:
@@ -111,12 +112,11 @@ def _transformer_config() -> type[BaseModel]:
 
 
 _NEEDS = {"item2vec": "gensim", "transformer": "transformers4rec"}
-_Fit = Callable[[FitData, Any], Fitted]
 _FITTERS: dict[str, tuple[Callable[[], type[BaseModel]], _Fit]] = {
-    "popularity": (lambda: PopularityConfig, _popularity),
-    "session-popularity": (lambda: SessionPopularityConfig, _session_popularity),
-    "sequential-rules": (lambda: SequentialRulesConfig, _sequential_rules),
-    "vmis-knn": (lambda: VmisKnnConfig, _vmis_knn),
+    "popularity": (lambda: PopularityConfig, _counted(Popularity)),
+    "session-popularity": (lambda: SessionPopularityConfig, _counted(SessionPopularity)),
+    "sequential-rules": (lambda: SequentialRulesConfig, _counted(SequentialRules)),
+    "vmis-knn": (lambda: VmisKnnConfig, _counted(VmisKnn)),
     "item2vec": (_item2vec_config, _item2vec),
     "transformer": (_transformer_config, _transformer),
 }
@@ -145,7 +145,7 @@ def fit_model(kind: str, data: FitData, config: BaseModel) -> Fitted:
     begin = perf_counter()
     fitted = _lookup(kind)[1](data, config)
     record = {"deterministic": True, **fitted.record}
-    return Fitted(fitted.predictor, record, perf_counter() - begin)
+    return Fitted(fitted.predictor, record, perf_counter() - begin, fitted.weights)
 
 
 def check_installed(kind: str) -> None:
