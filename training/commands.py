@@ -15,12 +15,14 @@ from session_rec.evaluation.table import evaluation_line
 def register(app: typer.Typer) -> None:
     """Adds the offline jobs to the command line."""
     from training.prepare.commands import register as register_prepare
+    from training.rolling.commands import register as register_rolling
     from training.shop.ceiling_command import register as register_ceiling
     from training.shop.commands import register as register_shop
 
     register_shop(app)
     register_prepare(app)
     register_ceiling(app)
+    register_rolling(app)
     app.command()(train)
 
 

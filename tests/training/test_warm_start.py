@@ -98,7 +98,7 @@ def first_mrr(config, train, n_items, run_dir, start):
 
 def test_a_warm_start_knows_what_a_cold_one_must_learn(earlier, tmp_path):
     # The same circle under the new rows; new items do not appear in it.
-    rows = np.array([int(np.flatnonzero(GROWN == i)[0]) for i in range(6)])
+    rows = np.array([int(np.flatnonzero(i == GROWN)[0]) for i in range(6)])
     little = circle(rows, 20, 1)
     short = TINY.model_copy(update={"epochs": 1, "learning_rate": 1e-5, "item_start": "random"})
     warm = first_mrr(short, little, 8, tmp_path / "warm", WarmStart(earlier, GROWN))
@@ -148,7 +148,7 @@ def test_item2vec_goes_on_from_its_vectors_with_new_items():
     # Row 0 is new, all others move up by one; then only the first world is clicked, with it.
     rows = np.concatenate([[-1], np.arange(20)])
     start = WarmStart(first.training_weights(), rows)
-    model, _, second = fit_vectors(worlds([range(0, 11)], 150, 1), 21, config, start=start)
+    model, _, second = fit_vectors(worlds([range(11)], 150, 1), 21, config, start=start)
     np.testing.assert_array_equal(second.count[11:], first.count[10:])
     assert second.count[1] > first.count[0] and second.count[0] > 0
     # What was not clicked has the input vectors of before, to the bit.
