@@ -1,0 +1,108 @@
+"""What you evaluated is what you serve: live = replay = evaluate, to the bit.
+
+A shop is generated (``parity_shop``), and what is rare in it is put in: sessions without a known
+item, unknown items among known ones, events of one millisecond, events sent twice, pauses of
+exactly the inactivity and of one millisecond more, sessions that the horizon cuts, bots far longer
+than a buffer, events late by a millisecond or just in time, and stragglers behind a full buffer.
+Its last hours are the live log. They go
+
+* through each broker, read by daemons of which one is stopped and one is killed in the midst
+  (``parity_live``);
+* through ``session_rec.evaluation.replay`` in this process;
+* through ``evaluate``, and the recommender on ``log.questions``.
+
+Item ids, their order and the bytes of the float32 scores must be identical, and ``evaluate``'s
+ranks those that the slates imply. What they must be comes from elsewhere: ``parity_rows`` cuts
+prefixes from the raw rows in ten lines, ``parity_oracle`` says what becomes of each record,
+``parity_formulas`` scores a sample by ``transformers4rec.torch.Model``, gensim and the published
+formulas. The daemons' accounts must be the oracle's to the last record, so that a parity over
+nothing cannot pass. ``test_parity_soak`` is the same at length.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from broker_fixtures import Broker
+from parity_case import Case, make_case
+from parity_checks import check_formulas, check_in_process, check_live
+from parity_formulas import MODELS
+from parity_live import stream
+from parity_rows import HORIZON_MS, INACTIVITY_MS, MAX_LENGTH
+from parity_shop import Size
+
+SHORT = Size(sessions=1_600, items=220, live_share=0.38, rare=40)
+PARTITIONS = 3
+#: The models that go through the brokers, and how their daemons end.
+LIVE = {"transformer": ("term", "kill", "stop"), "item2vec": ("kill", "stop")}
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return make_case(tmp_path_factory.mktemp("parity"), SHORT, {kind: {} for kind in MODELS})
+
+
+def test_the_prepared_log_is_the_raw_rows_cut_by_hand(case: Case) -> None:
+    assert set(case.keys) == set(case.contexts) and len(case.keys) == len(case.position)
+    for before, key in zip(case.keys, case.keys[1:], strict=False):
+        assert before[0] != key[0] or before[2] <= key[2]
+    trained = set(case.formulas.count)
+    assert case.shop.injected["stranger"] >= 40 and trained
+
+
+def test_the_log_holds_what_it_is_made_for(
+    case: Case, record_property: Callable[[str, object], None]
+) -> None:
+    rows, trained = case.shop.live, case.formulas.count
+    assert len(rows) >= 5_000
+    times: dict[str, list[int]] = {}
+    for _, clicks in sorted(case.contexts.items(), key=lambda c: c[0][2]):
+        times.setdefault("", []).append(clicks[-1].ts)
+    by_session = Counter(key[0] for key in case.keys)
+    found = {
+        "events": len(rows),
+        "duplicates": len(rows) - len(case.keys),
+        "of items that training never saw": sum(key[1] not in trained for key in case.keys),
+        "contexts without a known item": sum(
+            not case.formulas.known(case.items(key)) for key in case.keys
+        ),
+        "contexts that repeat an item": sum(
+            len(set(case.items(key))) < len(case.items(key)) for key in case.keys
+        ),
+        "sessions longer than a buffer": sum(n > MAX_LENGTH for n in by_session.values()),
+        "session ids with a pause": len(case.returns),
+        "late or out of order": sum(row.ts < row.arrived for row in rows),
+    }
+    record_property("compared", ", ".join(f"{n} {what}" for what, n in found.items()))
+    assert min(found.values()) >= 20
+    assert HORIZON_MS > INACTIVITY_MS
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_replay_evaluate_and_the_formulas_agree(
+    case: Case, kind: str, record_property: Callable[[str, object], None]
+) -> None:
+    scored = case.scored(kind, sessions=None if kind in LIVE else 450)
+    positions = check_in_process(scored)
+    assert positions > 1_500
+    answers = scored.answers
+    sample = case.sample(case.keys[: len(scored.log)])
+    at = [case.position[key] for key in sample]
+    check_formulas(case, kind, sample, [(answers.slates[p], answers.scores[p]) for p in at])
+    record_property("compared", f"{kind}: {positions} positions, {len(sample)} by formula")
+
+
+@pytest.mark.parametrize("kind", LIVE)
+def test_live_predictions_are_replayed_and_evaluated_ones(
+    case: Case, broker: Broker, kind: str, record_property: Callable[[str, object], None]
+) -> None:
+    ends = LIVE[kind]
+    live = stream(broker, case.models / kind, case.shop.live, ends, PARTITIONS)
+    compared = check_live(case, kind, live, ends)
+    record_property("compared", f"{kind}, {broker.name}: {compared}")
+    assert compared.records == len(case.shop.live) >= 5_000
+    assert compared.partitions == PARTITIONS >= 3
+    assert compared.in_step > 0.9 * compared.records
+    assert min(compared.fates[f] for f in ("late", "duplicates", "outside")) >= 5
