@@ -45,6 +45,17 @@ def save_bundle(
         data_fingerprint: names the training data.
         training: JSON-able record of how it was trained.
         metrics: figures, each with its protocol.
+
+    >>> import tempfile
+    >>> from session_rec.predictors.popularity import Popularity
+    >>> target = Path(tempfile.mkdtemp()) / "model"
+    >>> catalog = Catalog(("pear", "plum"), np.array([2, 3]))
+    >>> model = Popularity(np.array([2, 3], np.float32))
+    >>> manifest = save_bundle(target, catalog, model, SessionRules(), data_fingerprint="0")
+    >>> manifest.kind, sorted(manifest.files)
+    ('popularity', ['catalog.json', 'weights.safetensors'])
+    >>> load(target).recommend(["pear"], k=2)
+    [('plum', 3.0), ('pear', 2.0)]
     """
     files = {
         CATALOG: catalog.to_json(),
@@ -79,6 +90,10 @@ def load(directory: Path) -> Recommender:
 
     Raises:
         BundleError: anything about the directory is not as its manifest says.
+
+    >>> load(Path("no-such-model"))
+    Traceback (most recent call last):
+    session_rec.errors.BundleError: no-such-model is not there: ...
     """
     manifest = verify(directory)
     for name in (CATALOG, WEIGHTS):

@@ -30,6 +30,16 @@ class Catalog:
         count: int64 [N], training events of each item; 0 for an item that was never clicked.
         features: per feature N values, strings or numbers, None where missing. ``name`` is what
             people are shown.
+
+    >>> catalog = Catalog(("p1", "p2"), np.array([3, 5]), {"name": ["Pear", None]})
+    >>> catalog.row("p2"), catalog.row("p9"), catalog.rows(["p2", "p9", "p1"])
+    (1, -1, array([ 1, -1,  0], dtype=int32))
+    >>> catalog.name(0), catalog.name(1), catalog.by_popularity
+    ('Pear', 'p2', array([1, 0], dtype=int32))
+    >>> Catalog.from_json(catalog.to_json()).item_ids
+    ('p1', 'p2')
+    >>> Catalog.from_counts({"b": 2, "a": 7}).item_ids
+    ('a', 'b')
     """
 
     item_ids: tuple[str, ...]

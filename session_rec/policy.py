@@ -20,6 +20,12 @@ class Policy:
         exclude_seen: leave out the items of the context. A setting of the shop, never a constant:
             20 to 35 % of the next clicks in shops go to an item of the session.
         blocked_items: ids of items never shown (sold out, embargoed).
+
+    >>> catalog = Catalog(("pear", "plum", "fig"), np.array([3, 2, 1]))
+    >>> policy = Policy(exclude_seen=True, blocked_items=frozenset({"fig"}))
+    >>> policy.blocked(catalog, Ragged.from_lists([[0], [1]]))
+    array([[ True, False,  True],
+           [False,  True,  True]])
     """
 
     exclude_seen: bool = False

@@ -34,6 +34,27 @@ class Recommender:
         rules: the session rules it was trained and evaluated under.
         fingerprint: 16 hex digits that name this model; empty if it was never saved.
         policy: what may be shown.
+
+    >>> import numpy as np
+    >>> from session_rec.predictors.session_popularity import SessionPopularity
+    >>> clicks = Ragged.from_lists([[0, 1], [0, 2]])
+    >>> catalog = Catalog(("pear", "plum", "fig"), np.array([2, 1, 1]))
+    >>> model = SessionPopularity.fit(clicks, len(catalog))
+    >>> recommender = Recommender(catalog, model, SessionRules())
+    >>> [item for item, score in recommender.recommend(["fig"], k=2)]
+    ['fig', 'pear']
+    >>> slates = recommender.recommend_many([["plum", "no such item"], ["no such item"]], k=2)
+    >>> slates.items(0), slates.known, slates.fallback
+    (['plum', 'pear'], array([1, 0]), array([False,  True]))
+    >>> unseen = recommender.with_policy(Policy(exclude_seen=True))
+    >>> [item for item, score in unseen.recommend(["fig"], k=2)]
+    ['pear', 'plum']
+    >>> contexts = recommender.encode([["fig", "no such item"]])
+    >>> contexts.rows
+    array([ 2, -1], dtype=int32)
+    >>> rows, scores = recommender.best(recommender.score(contexts), contexts, k=2)
+    >>> rows
+    array([[2, 0]], dtype=int32)
     """
 
     catalog: Catalog

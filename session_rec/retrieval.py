@@ -14,7 +14,12 @@ class NonFiniteScoreError(ValueError):
 
 
 def check_finite(scores: NDArray[np.float32]) -> None:
-    """Raises :class:`NonFiniteScoreError` if any score is NaN or infinite."""
+    """Raises :class:`NonFiniteScoreError` if any score is NaN or infinite.
+
+    >>> check_finite(np.array([[0.5, np.nan]], np.float32))
+    Traceback (most recent call last):
+    session_rec.retrieval.NonFiniteScoreError: the model gave a score that is NaN or infinite
+    """
     # One pass and no [B, N] mask: the sum is finite unless a term is not (or it overflows,
     # which the exact check then decides).
     with np.errstate(over="ignore", invalid="ignore"):
@@ -38,6 +43,13 @@ def top_k(
 
     Raises:
         NonFiniteScoreError: a score is NaN or infinite.
+
+    >>> scores = np.array([[1, 3, 3, 2]], np.float32)
+    >>> top_k(scores, 3)[0]
+    array([[1, 2, 3]], dtype=int32)
+    >>> rows, best = top_k(scores, 3, blocked=np.array([False, True, True, False]))
+    >>> rows, best
+    (array([[ 3,  0, -1]], dtype=int32), array([[  2.,   1., -inf]], dtype=float32))
     """
     check_finite(scores)
     if blocked is not None:

@@ -24,6 +24,15 @@ class Slates:
         scores: float32 [B, k], parallel to ``rows``; -inf where the row is -1.
         known: int64 [B], how many events of each context were of known items.
         fallback: bool [B], true where no item was known and the popular slate is shown.
+
+    >>> catalog = Catalog(("pear", "plum", "fig"), np.array([3, 2, 1]))
+    >>> rows, scores = np.array([[2, 0], [1, -1]]), np.array([[9, 4], [5, -np.inf]])
+    >>> slates = Slates(catalog, rows, scores, np.array([1, 1]), np.array([False, False]))
+    >>> slates.items(0), slates.items(1)
+    (['fig', 'pear'], ['plum'])
+    >>> slates.item_ids
+    array([['fig', 'pear'],
+           ['plum', None]], dtype=object)
     """
 
     catalog: Catalog

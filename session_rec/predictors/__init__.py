@@ -19,7 +19,11 @@ _KINDS = {
 
 
 def predictor_kinds() -> tuple[str, ...]:
-    """The model kinds that can be loaded."""
+    """The model kinds that can be loaded.
+
+    >>> "vmis-knn" in predictor_kinds()
+    True
+    """
     return tuple(_KINDS)
 
 
@@ -28,6 +32,9 @@ def predictor_class(kind: str) -> type[Predictor]:
 
     Raises:
         BundleError: no such kind.
+
+    >>> predictor_class("popularity").__name__
+    'Popularity'
     """
     if kind not in _KINDS:
         raise BundleError(f"unknown model kind {kind!r}; this version serves {', '.join(_KINDS)}")

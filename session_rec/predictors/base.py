@@ -25,7 +25,14 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class Predictor(ABC):
-    """Scores the catalog for a batch of contexts."""
+    """Scores the catalog for a batch of contexts.
+
+    >>> from session_rec.predictors.popularity import Popularity
+    >>> model: Predictor = Popularity(np.array([1, 0, 4], np.float32))
+    >>> rows, scores = model.top_k(Ragged.from_lists([[1]]), k=2)
+    >>> rows, scores
+    (array([[2, 0]], dtype=int32), array([[4., 1.]], dtype=float32))
+    """
 
     #: Name of the model kind in the manifest.
     kind: ClassVar[str]

@@ -20,7 +20,11 @@ _SMALLEST = np.finfo(np.float32).tiny
 
 
 def popularity_tail(count: NDArray[Any]) -> NDArray[np.float32]:
-    """float32 [N] in (-1, 0): distinct, by count descending, then row ascending."""
+    """float32 [N] in (-1, 0): distinct, by count descending, then row ascending.
+
+    >>> popularity_tail(np.array([2, 9, 2]))
+    array([-0.5 , -0.25, -0.75], dtype=float32)
+    """
     n = len(count)
     tail = np.empty(n, np.float32)
     tail[np.argsort(-count, kind="stable")] = -np.arange(1, n + 1) / (n + 1)
@@ -32,6 +36,13 @@ class EvidencePredictor(Predictor):
 
     Args:
         count: [N], training events of each item.
+
+    >>> class LastItemAgain(EvidencePredictor):
+    ...     config = arrays = restore = None  # what saving needs
+    ...     def evidence(self, context):
+    ...         return context[-1:], np.ones(1)
+    >>> LastItemAgain(np.array([2, 9, 2])).score(Ragged.from_lists([[1, 2]]))
+    array([[-0.5 , -0.25,  1.  ]], dtype=float32)
     """
 
     def __init__(self, count: NDArray[Any]) -> None:

@@ -42,6 +42,11 @@ class Item2Vec(Predictor):
             than 1 (:meth:`from_vectors` scales to that).
         item_vectors: float32 [N, d], what an item is worth as the next one; likewise.
         count: int64 [N], training events of each item.
+
+    >>> vectors = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
+    >>> model = Item2Vec(vectors, vectors, np.array([2, 2, 1]), ContextVectorConfig())
+    >>> model.score(Ragged.from_lists([[0]]))
+    array([[1. , 0.6, 0. ]], dtype=float32)
     """
 
     kind: ClassVar[str] = "item2vec"

@@ -14,6 +14,10 @@ def onnx_session(model: bytes, name: str) -> Any:
 
     Raises:
         BundleError: onnxruntime cannot load it.
+
+    >>> onnx_session(b"no model", "encoder.onnx")
+    Traceback (most recent call last):
+    session_rec.errors.BundleError: encoder.onnx cannot be loaded by onnxruntime: ...
     """
     options = onnxruntime.SessionOptions()
     # Several engine processes share a machine: more threads than cores double the latency, and

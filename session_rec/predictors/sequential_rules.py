@@ -44,6 +44,10 @@ class SequentialRules(EvidencePredictor):
         follower: int32 [R], b of each rule.
         weight: float32 [R].
         count: int64 [N], training events of each item.
+
+    >>> model = SequentialRules.fit(Ragged.from_lists([[0, 1], [0, 1], [0, 2]]), n_items=3)
+    >>> model.score(Ragged.from_lists([[0]])).round(2)
+    array([[-0.25,  0.67,  0.33]], dtype=float32)
     """
 
     kind: ClassVar[str] = "sequential-rules"

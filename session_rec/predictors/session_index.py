@@ -24,6 +24,11 @@ class SessionIndex(NamedTuple):
         rows: int32 [T], catalog rows, oldest click first.
         recency: float32 [S], in (0, 1].
         idf: float32 [N], log(1 + sessions / sessions with the item), over all training sessions.
+
+    >>> index = build_index(Ragged.from_lists([[0, 1], [1, 2, 1]]), 3, 200, half_life_days=0)
+    >>> of_item_1 = slice(index.item_offsets[1], index.item_offsets[2])
+    >>> index.sessions[of_item_1], index.places[of_item_1]
+    (array([0, 1], dtype=int32), array([1, 2], dtype=int32))
     """
 
     item_offsets: NDArray[np.int64]
@@ -43,6 +48,10 @@ def build_index(
     Args:
         half_life_days: age at which a session's recency is 1/2, seen from the newest event;
             0: all sessions have recency 1.
+
+    >>> two = Ragged.from_lists([[0, 1], [0, 2, 1]])
+    >>> build_index(two, 3, sessions_per_item=1, half_life_days=0).sessions  # of items 0, 1, 2
+    array([0, 0, 0], dtype=int32)
     """
     sessions = sessions.take(np.flatnonzero(sessions.lengths))
     ended = sessions.ts[sessions.offsets[1:] - 1]

@@ -24,7 +24,12 @@ class SessionPopularityConfig(Config):
 
 
 class SessionPopularity(EvidencePredictor):
-    """Scores the items of the context by their clicks, newer ones weighing more."""
+    """Scores the items of the context by their clicks, newer ones weighing more.
+
+    >>> model = SessionPopularity.fit(Ragged.from_lists([[0, 1], [1]]), n_items=3)
+    >>> model.score(Ragged.from_lists([[2, 0]]))
+    array([[ 1.  , -0.25,  0.8 ]], dtype=float32)
+    """
 
     kind: ClassVar[str] = "session-popularity"
 

@@ -58,6 +58,11 @@ class VmisKnn(EvidencePredictor):
     context, of their position weight and idf, times the session's recency. Its items vote with
     that similarity, decayed by their distance from the newest shared item (its last occurrence
     in the session). Ties in similarity go to the newer session.
+
+    >>> model = VmisKnn.fit(Ragged.from_lists([[0, 1], [0, 1, 2], [3]]), n_items=4)
+    >>> rows, scores = model.top_k(Ragged.from_lists([[0]]), k=3)
+    >>> rows
+    array([[0, 1, 2]], dtype=int32)
     """
 
     kind: ClassVar[str] = "vmis-knn"
