@@ -48,8 +48,6 @@ def save(outcomes: Outcomes, path: Path) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    import duckdb
-
     slates = outcomes.slate_ids
     table = outcomes.columns() | {f"slate_{i}": slates[:, i] for i in range(SLATE)}
     slate = (
@@ -62,8 +60,7 @@ def save(outcomes: Outcomes, path: Path) -> None:
     header = msgspec.json.encode(outcomes.header, order="sorted").decode().replace("'", "''")
     with tempfile.TemporaryDirectory() as tmp:
         file = Path(tmp) / "outcomes.parquet"
-        with duckdb.connect() as con:
-            con.execute("SET threads = 1; SET enable_progress_bar = false")
+        with _connection() as con:
             con.register("outcome_columns", table)
             con.execute(
                 f"COPY (SELECT {select} FROM outcome_columns) TO '{file}' "
@@ -93,17 +90,21 @@ def read_header(path: Path) -> OutcomesHeader:
     Raises:
         DataError: the file is missing, damaged, of another version, or none of ours.
     """
+    with _connection() as con:
+        return _header(con, path)
+
+
+def _header(con: Any, path: Path) -> OutcomesHeader:
     import duckdb
 
     if not path.is_file():
         raise DataError(f"{path} is not there: give a file that 'evaluate --save' wrote")
-    with duckdb.connect() as con:
-        try:
-            found = con.execute(
-                "SELECT value FROM parquet_kv_metadata(?) WHERE key = ?", [str(path), KEY.encode()]
-            ).fetchall()
-        except duckdb.Error as e:
-            raise _damaged(path, e) from None
+    try:
+        found = con.execute(
+            "SELECT value FROM parquet_kv_metadata(?) WHERE key = ?", [str(path), KEY.encode()]
+        ).fetchall()
+    except duckdb.Error as e:
+        raise _damaged(path, e) from None
     if len(found) != 1:
         raise DataError(
             f"{path} holds no outcomes of an evaluation: give a file that 'evaluate --save' wrote"
@@ -148,12 +149,11 @@ def read(path: Path) -> Outcomes:
     """
     import duckdb
 
-    header = read_header(path)
     wanted = [
         f"CAST({name} AS {kind}) AS {name}" for name, kind in COLUMNS.items() if name != "slate"
     ] + [f"slate[{i + 1}] AS slate_{i}" for i in range(SLATE)]
-    with duckdb.connect() as con:
-        con.execute("SET threads = 1; SET enable_progress_bar = false")
+    with _connection() as con:
+        header = _header(con, path)
         try:
             t = con.read_parquet(str(path)).project(", ".join(wanted)).fetchnumpy()
         except duckdb.Error as e:
@@ -188,11 +188,19 @@ def read(path: Path) -> Outcomes:
     return outcomes
 
 
+def _connection() -> Any:
+    import duckdb
+
+    con = duckdb.connect(config={"threads": 1})
+    con.execute("SET enable_progress_bar = false")
+    return con
+
+
 def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} is damaged or no outcomes file: {str(error).splitlines()[0]}")
 
 
-def _filled(column: Any, missing: int | None = 0) -> NDArray[Any]:
+def _filled(column: Any, missing: int = 0) -> NDArray[Any]:
     return np.ma.filled(column, missing)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -201,8 +209,8 @@ def _coded(columns: list[Any]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     known: dict[str | None, int] = {None: -1}
     codes = np.empty((len(columns[0]), len(columns)), np.int64)
     for c, column in enumerate(columns):
-        words = _filled(column.astype(object), None).tolist()
-        codes[:, c] = [known.setdefault(w, len(known) - 1) for w in words]
+        # A masked element of an object array comes out of tolist() as None.
+        codes[:, c] = [known.setdefault(w, len(known) - 1) for w in column.tolist()]
     names = list(known)[1:]
     order, codes = codes_by_appearance(codes)
     return tuple(str(names[i]) for i in order.tolist()), codes

@@ -4,73 +4,19 @@ import duckdb
 import numpy as np
 import pytest
 
-from session_rec import Catalog, Ragged, Recommender, SessionRules
-from session_rec.bundle import save_bundle
 from session_rec.errors import DataError
 from session_rec.evaluation.evaluate import evaluate
 from session_rec.evaluation.replay import replay, summarise
 from session_rec.event_log import read_sessions
-from session_rec.predictors.sequential_rules import SequentialRules
 from session_rec.schedule import schedule
 
-GAP = 30 * 60_000
+#: Items of the catalog.
 N = 60
 
 
-@pytest.fixture
-def recommender(tmp_path):
-    rng = np.random.default_rng(0)
-    steps = [np.cumsum(rng.integers(0, 3, rng.integers(2, 9))) % (N - 5) for _ in range(300)]
-    sessions = Ragged.from_lists([s.tolist() for s in steps])
-    catalog = Catalog(tuple(f"i{n:02}" for n in range(N)), np.bincount(sessions.rows, minlength=N))
-    save_bundle(
-        tmp_path / "m",
-        catalog,
-        SequentialRules.fit(sessions, N),
-        SessionRules(max_length=4),
-        data_fingerprint="x",
-    )
-    return Recommender.load(tmp_path / "m")
-
-
-@pytest.fixture
-def recorded():
-    """Clicks of 40 sessions: (session, item, ts), some items unknown, some gaps."""
-    rng = np.random.default_rng(1)
-    clicks = []
-    for s in range(40):
-        ts = int(rng.integers(0, 10_000_000))
-        for _ in range(rng.integers(1, 9)):
-            ts += int(rng.choice([1_000, 60_000, GAP, GAP + 1]))
-            clicks.append((f"s{s:02}", f"i{rng.integers(0, N + 5):02}", ts))
-    return clicks
-
-
-@pytest.fixture
-def log(tmp_path, recorded):
-    values = ", ".join(str(c) for c in recorded)
-    path = tmp_path / "log.parquet"
-    duckdb.sql(
-        f"COPY (SELECT * FROM (VALUES {values}) t(session_id, item_id, ts)) TO '{path}' "
-        "(FORMAT parquet)"
-    )
-    return read_sessions(path)
-
-
-def prefixes(recorded):
-    """(place in the log, context, next item) by the rule, in plain Python."""
-    context: list[str] = []
-    for p, (session, item, ts) in enumerate(recorded[:-1]):
-        same = p > 0 and recorded[p - 1][0] == session and ts - recorded[p - 1][2] <= GAP
-        context = [*(context if same else []), item][-4:]
-        next_session, next_item, next_ts = recorded[p + 1]
-        if next_session == session and next_ts - ts <= GAP:
-            yield p, list(context), next_item
-
-
-def test_evaluation_equals_a_naive_loop(recommender, log, recorded):
+def test_evaluation_equals_a_naive_loop(recommender, log, asked):
     expected = []
-    for _, context, target in prefixes(recorded):
+    for _, context, target in asked:
         known = [i for i in context if int(i[1:]) < N]
         scores = recommender.score(recommender.encode([context]))[0]
         if not known:
@@ -92,10 +38,9 @@ def test_evaluation_equals_a_naive_loop(recommender, log, recorded):
     assert result.to_dict()["protocol"]["ties"].startswith("pessimistic")
 
 
-def test_replay_shows_what_the_recommender_says_of_each_prefix(recommender, log, recorded):
+def test_replay_shows_what_the_recommender_says_of_each_prefix(recommender, log, asked):
     answers = replay(recommender, log)
-    questions = list(prefixes(recorded))
-    for p, context, _ in questions:
+    for p, context, _ in asked:
         slates = recommender.recommend_many([context], k=20)
         assert answers.slates[p] == slates.items(0)
         assert answers.scores[p].tobytes() == slates.scores[0].tobytes()
