@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from safetensors.numpy import save
 
 from session_rec.catalog import Catalog
+from session_rec.certificate import Certificate
 from session_rec.errors import BundleError, ConfigError
 from session_rec.files import new_directory
 from session_rec.manifest import FORMAT, MANIFEST, FileEntry, Manifest, fingerprint, verify
@@ -36,6 +38,7 @@ def save_bundle(
     data_fingerprint: str,
     training: Mapping[str, Any] | None = None,
     metrics: Sequence[Mapping[str, Any]] = (),
+    leakage: Certificate | None = None,
     replace: bool = False,
 ) -> Manifest:
     """Writes a model directory under a temporary name and renames it when it is whole.
@@ -45,6 +48,7 @@ def save_bundle(
         data_fingerprint: names the training data.
         training: JSON-able record of how it was trained.
         metrics: figures, each with its protocol.
+        leakage: the certificate of a training; a toy model of a test may have none.
 
     >>> import tempfile
     >>> from session_rec.predictors.popularity import Popularity
@@ -74,6 +78,7 @@ def save_bundle(
         dict(training or {}),
         [dict(m) for m in metrics],
         {name: FileEntry.of(data) for name, data in files.items()},
+        leakage=msgspec.UNSET if leakage is None else leakage,
     ).sealed()
     with new_directory(target, replace) as tmp:
         for name, data in files.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from session_rec.certificate import Certificate
 from session_rec.errors import BundleError
 
 FORMAT = 1  #: major version of the layout; another one is refused
@@ -46,6 +47,7 @@ class Manifest(msgspec.Struct, frozen=True):
         metrics: measured figures, each with its protocol.
         files: every other file by name.
         sha256: of this manifest's own bytes with this field empty.
+        leakage: the certificate of the training; unset where the model was saved without one.
     """
 
     format: int
@@ -60,6 +62,7 @@ class Manifest(msgspec.Struct, frozen=True):
     metrics: list[dict[str, Any]]
     files: dict[str, FileEntry]
     sha256: str = ""
+    leakage: Certificate | msgspec.UnsetType = msgspec.UNSET
 
     def sealed(self) -> Manifest:
         """The same manifest with its own hash."""

@@ -140,6 +140,11 @@ def input_length(config: TransformerConfig, longest: int) -> int:
     return config.max_length if config.architecture == "xlnet" else longest
 
 
+def training_length(config: TransformerConfig) -> int | None:
+    """Columns of every training batch; None: as many as its longest session has."""
+    return config.max_length + 1 if config.architecture == "xlnet" else None
+
+
 def weights(model: Any) -> dict[str, Tensor]:
     """Every parameter once, by name. What else the model holds follows from its config."""
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
