@@ -33,11 +33,11 @@ def first_item_confidence(
     for b in range(len(scores)):
         if logits[b]:
             top = scores[b].max()
-            np.exp(np.subtract(scores[b], top, out=line), out=line)
-            weight = np.exp(first[b] - top)
+            total = float(np.exp(np.subtract(scores[b], top, out=line), out=line).sum())
+            weight = float(np.exp(first[b] - top))
         else:
-            np.maximum(scores[b], 0, out=line)
-            weight = max(first[b], np.float32(0))
-        total = line.sum(dtype=np.float64)
+            # Few items have evidence, as a rule: only those are looked at again.
+            total = float(scores[b][scores[b] > 0].sum(dtype=np.float64))
+            weight = max(float(first[b]), 0.0)
         confidence[b] = weight / total if total > 0 else 0.0
     return confidence
