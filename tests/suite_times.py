@@ -23,7 +23,8 @@ def suite_of(nodeid: str) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """A line per suite; set-up and tear-down count, a fixture with its first user."""
+    """A line per suite; set-up and tear-down count, a fixture with its first user. Below them what
+    a test recorded as ``compared`` (``record_property``)."""
     seconds: dict[str, float] = defaultdict(float)
     outcomes: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for outcome in ("passed", "failed", "skipped", "error"):
@@ -40,3 +41,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if name in outcomes:
             counts = ", ".join(f"{n} {outcome}" for outcome, n in outcomes[name].items())
             terminalreporter.write_line(f"{name:<36}{counts:>24}{seconds[name]:>9.1f} s")
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "compared":
+                terminalreporter.write_line(f"  compared: {value}")

@@ -4,10 +4,8 @@ import sys
 from pathlib import Path
 
 # pytest imports test files by path, so these folders are none that Python looks in.
-_HERE = Path(__file__).parent
-for _folder in (_HERE.parent / "streaming", _HERE):
-    if str(_folder) not in sys.path:
-        sys.path.insert(0, str(_folder))
+sys.path.insert(0, str(Path(__file__).parents[1] / "streaming"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from broker_fixtures import apache_broker, broker, embedded_broker
 

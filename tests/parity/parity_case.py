@@ -106,16 +106,11 @@ class Case:
         self._returns = {session for session, n in ones.items() if n > 1}
 
 
-def make_case(directory: Path, size: Size, models: dict[str, dict[str, object]]) -> Case:
-    """Generates, prepares, trains ``models`` and cuts the contexts."""
-    shop = make_shop(directory, size)
-    for kind, settings in models.items():
-        train(
-            kind,
-            TrainConfig(
-                sessions=shop.prepared, out=directory / "models" / kind, model=MODELS[kind] | settings
-            ),
-        )
+def make_case(directory: Path, size: Size) -> Case:
+    """Generates, prepares, trains every kind of model and cuts the contexts."""
+    shop, models = make_shop(directory, size), directory / "models"
+    for kind, settings in MODELS.items():
+        train(kind, TrainConfig(sessions=shop.prepared, out=models / kind, model=settings))
     log = read_sessions(shop.prepared / "test.parquet")
     keys = [
         (log.session_ids[s], log.item_ids[i], ts, log.type_names[t])
@@ -130,9 +125,9 @@ def make_case(directory: Path, size: Size, models: dict[str, dict[str, object]])
     }
     return Case(
         shop,
-        directory / "models",
+        models,
         log,
-        Formulas(shop.prepared, directory / "models"),
+        Formulas(shop.prepared, models),
         keys,
         {key: p for p, key in enumerate(keys)},
         contexts,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from parity_case import K, Case, Scored
+from parity_case import Case, K, Scored
 from parity_live import Live, score_bytes
 from parity_oracle import Expected, Key, Place, accounts, expected_of
 
@@ -103,9 +103,7 @@ def check_live(case: Case, kind: str, live: Live, ends: Sequence[str]) -> Compar
         if plain(e.context) == plain(case.contexts[e.key])
     }
     left_out = [e for e in emitted.values() if e.key not in in_step]
-    disordered = {
-        e.key[0] for e in expected.values() if e.fate != "duplicates" and not e.in_order
-    }
+    disordered = {e.key[0] for e in expected.values() if e.fate != "duplicates" and not e.in_order}
     assert {e.key[0] for e in left_out} <= disordered
     check_offline(case, scored, in_step)
     sample = case.sample(in_step)

@@ -160,8 +160,7 @@ class Formulas:
         for s, items in shared.items():
             days = (self.ended[-1] - self.ended[s]) / 86_400_000
             similarity[s] = 2 ** (-days / c["recency_half_life_days"]) * sum(
-                (age[i] + 1) ** -c["position_power"] * idf[i] ** c["match_idf_power"]
-                for i in items
+                (age[i] + 1) ** -c["position_power"] * idf[i] ** c["match_idf_power"] for i in items
             )
         votes: dict[str, float] = defaultdict(float)
         for s in sorted(similarity, key=lambda s: (similarity[s], s))[-c["neighbours"] :]:

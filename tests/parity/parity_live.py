@@ -82,7 +82,10 @@ def stream(
         with stage.daemon(**settings) as daemon:
             daemon.wait_log(f"(?s)(emitting from offset.*?){{{partitions}}}")
             # While it serves, so that all partitions move on and none is read to its end first.
-            stage.produce(records[n * share : (n + 1) * share])
+            half = n * share + share // 2
+            stage.produce(records[n * share : half])
+            stage.wait_committed(min(half, len(records)), timeout_s=PATIENCE_S)
+            stage.produce(records[half : (n + 1) * share])
             if end == "stop":
                 stage.wait_committed(len(records), timeout_s=PATIENCE_S)
                 metrics = daemon.metrics()
@@ -91,11 +94,11 @@ def stream(
                 assert accounted(metrics) == life.accounts
                 life.metrics = metrics
             else:
-                stage.wait_committed(n * share + share // 2, timeout_s=PATIENCE_S)
                 if end == "term":
                     assert daemon.stop() == 0, daemon.log
                 else:
                     daemon.kill()
+                assert half <= stage.committed() < (n + 1) * share, "it had nothing left to do"
                 life = _life(daemon, partitions)
             lives.append(life)
     slates = stage.slates()

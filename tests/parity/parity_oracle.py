@@ -70,8 +70,6 @@ def accounts(
 ) -> dict[str, int]:
     """The terms of the daemon's identity for the records from ``begins`` up to ``ends``, by
     partition; those that never happen here are 0."""
-    fates = Counter(
-        e.fate for (p, offset), e in expected.items() if begins[p] <= offset < ends[p]
-    )
+    fates = Counter(e.fate for (p, offset), e in expected.items() if begins[p] <= offset < ends[p])
     never = ("conflated", "over_cap", "dead_lettered", "tombstones")
     return {term: fates[term] for term in ("emitted", "late", "duplicates", "outside", *never)}
