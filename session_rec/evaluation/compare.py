@@ -186,9 +186,7 @@ def compare(
     B finds 1.20 points more of the next items in its first 20 than A (...): ...
     """
     names = _two_names(a, b)
-    unlike = a.header.protocol.unlike(b.header.protocol)
-    _check_alike(names, unlike, unlike_candidates)
-    _check_questions(names, a, b)
+    unlike = check_comparable(a, b, unlike_candidates)
     per_a, per_b = _per_question(a.rank, metrics), _per_question(b.rank, metrics)
     s = len(a.session_ids)
     sizes = np.bincount(a.session, minlength=s).astype(np.float64)
@@ -247,6 +245,22 @@ def compare_all(
     ]
 
 
+def check_comparable(
+    a: Outcomes, b: Outcomes, unlike_candidates: bool = False
+) -> dict[str, tuple[Any, Any]]:
+    """The fields of the protocol that differ: none, or what was ranked where that is allowed.
+
+    Raises:
+        UnlikeProtocolsError: they were not measured alike; each field that differs is named.
+        DataError: they do not answer the same questions.
+    """
+    names = _two_names(a, b)
+    unlike = a.header.protocol.unlike(b.header.protocol)
+    _check_alike(names, unlike, unlike_candidates)
+    _check_questions(names, a, b)
+    return unlike
+
+
 def _two_names(a: Outcomes, b: Outcomes) -> tuple[str, str]:
     """The models' names; with the fingerprints where the names are equal."""
     if a.header.model != b.header.model:
@@ -266,8 +280,8 @@ def _check_alike(
     )
     if set(refused) <= set(_CANDIDATES):
         advice = (
-            "ranks among fewer items are better; train both on the same items, or allow it by "
-            "--unlike-candidates"
+            "ranks among fewer items are better; train both on the same items, or let 'compare' "
+            "allow it by --unlike-candidates"
         )
     else:
         advice = "evaluate both alike"

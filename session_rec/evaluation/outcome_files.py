@@ -29,6 +29,7 @@ COLUMNS = {
     "type": "VARCHAR",
     "context_length": "INTEGER",
     "unknown_items": "INTEGER",
+    "item": "VARCHAR",
     "target": "VARCHAR",
     "target_known": "BOOLEAN",
     "target_popularity": "INTEGER",
@@ -160,7 +161,7 @@ def read(path: Path) -> Outcomes:
             raise _damaged(path, e) from None
     session_ids, session = _coded([t["session_id"]])
     type_names, types = _coded([t["type"]])
-    item_ids, items = _coded([t["target"], *(t[f"slate_{i}"] for i in range(SLATE))])
+    item_ids, items = _coded([t["item"], t["target"], *(t[f"slate_{i}"] for i in range(SLATE))])
     outcomes = Outcomes(
         header,
         session_ids,
@@ -173,12 +174,13 @@ def read(path: Path) -> Outcomes:
         _filled(t["unknown_items"]),
         item_ids,
         items[:, 0].astype(np.int32),
+        items[:, 1].astype(np.int32),
         _filled(t["target_known"]),
         _filled(t["target_popularity"], UNKNOWN),
         _filled(t["target_repeated"]),
         _filled(t["fallback"]),
         _filled(t["rank"], NOT_RANKED),
-        np.ascontiguousarray(items[:, 1:], np.int32),
+        np.ascontiguousarray(items[:, 2:], np.int32),
         _filled(t["slate_popularity"]),
         _filled(t["score"]),
         _filled(t["confidence"]),

@@ -65,7 +65,8 @@ class Outcomes:
         type: int16 [Q], of that event, index into ``type_names``.
         context_length: int32 [Q], events in the context, unknown items included.
         unknown_items: int32 [Q], how many of them are of items outside the catalog.
-        item_ids: ids of all targets and shown items, by first appearance.
+        item_ids: ids of all clicked and shown items, by first appearance.
+        item: int32 [Q], the item of the context's newest event, index into ``item_ids``.
         target: int32 [Q], the item that came next, index into ``item_ids``.
         target_known: bool [Q], the catalog holds it.
         target_popularity: int32 [Q], its rank by training clicks, 1 for the most clicked; -1 where
@@ -93,6 +94,7 @@ class Outcomes:
     context_length: NDArray[np.int32]
     unknown_items: NDArray[np.int32]
     item_ids: tuple[str, ...]
+    item: NDArray[np.int32]
     target: NDArray[np.int32]
     target_known: NDArray[np.bool_]
     target_popularity: NDArray[np.int32]
@@ -130,7 +132,7 @@ class Outcomes:
         # Items of the log that the catalog lacks are numbered after the catalog's own.
         rows = catalog.rows(log.item_ids)
         everything = np.where(rows < 0, len(catalog) + np.arange(len(rows)), rows)
-        coded = np.column_stack((everything[log.item[answer]], shown.rows))
+        coded = np.column_stack((everything[log.item[np.stack((at, answer), axis=1)]], shown.rows))
         used, codes = codes_by_appearance(coded)
         session_codes, session = codes_by_appearance(questions.session)
         type_codes, type_ = codes_by_appearance(log.type[at].astype(np.int64))
@@ -156,12 +158,13 @@ class Outcomes:
                 for c in used.tolist()
             ),
             codes[:, 0].astype(np.int32),
+            codes[:, 1].astype(np.int32),
             known,
             np.where(known, popularity[questions.targets], UNKNOWN).astype(np.int32),
             _repeated(log, questions),
             unknown == length,
             evaluation.ranks,
-            codes[:, 1:].astype(np.int32),
+            codes[:, 2:].astype(np.int32),
             _mean_popularity(shown.rows, popularity, len(catalog)),
             shown.score,
             shown.confidence,
@@ -214,6 +217,7 @@ class Outcomes:
             "type": _objects(self.type_names)[self.type],
             "context_length": self.context_length,
             "unknown_items": self.unknown_items,
+            "item": items[self.item],
             "target": items[self.target],
             "target_known": self.target_known,
             "target_popularity": _masked(self.target_popularity, UNKNOWN),

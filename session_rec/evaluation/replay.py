@@ -116,7 +116,10 @@ class ReplayReport:
             click is a miss.
         missing: questions for which no prediction came; they are misses.
         latency_ms: p50, p90, p99 of scheduled event to prediction, milliseconds.
+        latency_histogram: of the same (:func:`latency_histogram`).
         events_per_second: events over the time of the whole replay.
+        events: how many were played.
+        model: 16 hex digits that name the model's directory.
     """
 
     protocol: Protocol
@@ -125,8 +128,10 @@ class ReplayReport:
     timely_hr: float
     missing: int
     latency_ms: dict[str, float]
+    latency_histogram: list[tuple[float, float, int]]
     events_per_second: float
     events: int
+    model: str
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-able values."""
@@ -136,10 +141,33 @@ class ReplayReport:
             "timely_hr@20": self.timely_hr,
             "missing": self.missing,
             "latency_ms": self.latency_ms,
+            "latency_histogram": [list(bin_) for bin_ in self.latency_histogram],
             "events_per_second": self.events_per_second,
             "events": self.events,
+            "model": self.model,
             "protocol": self.protocol.to_dict(),
         }
+
+
+def latency_histogram(milliseconds: NDArray[np.float64]) -> list[tuple[float, float, int]]:
+    """(from, below, how many) of ten bins a decade, from the lowest that holds one to the highest.
+
+    The edges are powers of ten and the same for every replay, so histograms add up. What is below
+    0.001 ms counts as that.
+
+    >>> latency_histogram(np.array([1.0, 1.1, 1.7]))
+    [(1.0, 1.259, 2), (1.259, 1.585, 0), (1.585, 1.995, 1)]
+    """
+    if not len(milliseconds):
+        return []
+    exact = 10.0 ** (np.arange(-30, 91) / 10)
+    edges = np.array([float(f"{e:.4g}") for e in exact])
+    place = np.clip(np.searchsorted(edges, milliseconds, side="right") - 1, 0, len(edges) - 2)
+    counts = np.bincount(place)
+    return [
+        (float(edges[i]), float(edges[i + 1]), int(counts[i]))
+        for i in range(int(place.min()), len(counts))
+    ]
 
 
 def summarise(
@@ -177,6 +205,8 @@ def summarise(
         float(timely.mean()),
         missing,
         dict(zip(("p50", "p90", "p99"), map(float, quantiles), strict=True)),
+        latency_histogram(latency),
         len(log) / answers.seconds if answers.seconds else float("nan"),
         len(log),
+        recommender.fingerprint,
     )

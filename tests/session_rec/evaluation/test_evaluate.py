@@ -1,12 +1,16 @@
 """Evaluation and replay against ten lines that cut prefixes by themselves."""
 
+import itertools
+
 import duckdb
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from session_rec.errors import DataError
 from session_rec.evaluation.evaluate import evaluate
-from session_rec.evaluation.replay import replay, summarise
+from session_rec.evaluation.replay import latency_histogram, replay, summarise
 from session_rec.event_log import read_sessions
 from session_rec.schedule import schedule
 
@@ -58,10 +62,23 @@ def test_late_predictions_are_misses_only_for_the_timely_hit_rate(recommender, l
     late = summarise(recommender, log, answers, recommender.rules, "test")
     assert late.timely_hr == 0
     assert late.metrics == on_time.metrics
+    assert late.latency_histogram[-1][2] == len(log) == sum(n for *_, n in late.latency_histogram)
+    assert late.model == recommender.fingerprint
     answers.slates[:] = None
     gone = summarise(recommender, log, answers, recommender.rules, "test")
     assert gone.metrics["hr@20"] == 0
     assert gone.missing == gone.protocol.questions
+
+
+@given(st.lists(st.floats(0.002, 1e8), min_size=1, max_size=30))
+def test_a_latency_histogram_counts_each_event_once(milliseconds):
+    bins = latency_histogram(np.array(milliseconds))
+    assert [n for *_, n in bins] == [
+        sum(low <= x < high for x in milliseconds) for low, high, _ in bins
+    ]
+    assert sum(n for *_, n in bins) == len(milliseconds)
+    assert bins[0][2] and bins[-1][2]
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(bins))
 
 
 def test_an_open_loop_counts_from_the_scheduled_time(recommender, log):

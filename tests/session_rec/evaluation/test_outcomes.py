@@ -52,7 +52,7 @@ def test_every_column_is_what_plain_python_says(recommender, log, recorded, aske
     assert len(frame) == len(asked)
     seen = set()
     for (p, context, target), row in zip(asked, frame.to_dict("records"), strict=True):
-        session, _, ts, kind = recorded[p]
+        session, item, ts, kind = recorded[p]
         scores = dict(
             zip(
                 recommender.catalog.item_ids,
@@ -69,6 +69,7 @@ def test_every_column_is_what_plain_python_says(recommender, log, recorded, aske
             "position": sum(c[0] == session for c in recorded[:p]),
             "ts": ts,
             "type": kind,
+            "item": item,
             "context_length": len(context),
             "unknown_items": len(context) - len(known),
             "target": target,
@@ -136,9 +137,13 @@ def any_outcomes(draw):
         return draw(st.lists(WORDS, min_size=n, max_size=n))
 
     sessions, types = words(q), words(q)
-    targets = words(q)
+    clicked, targets = words(q), words(q)
     slates = [draw(st.lists(WORDS, max_size=SLATE)) for _ in range(q)]
-    items = list(dict.fromkeys(i for t, s in zip(targets, slates, strict=True) for i in (t, *s)))
+    items = list(
+        dict.fromkeys(
+            i for c, t, s in zip(clicked, targets, slates, strict=True) for i in (c, t, *s)
+        )
+    )
     session_ids, type_names = list(dict.fromkeys(sessions)), list(dict.fromkeys(types))
     known = numbers(bool, st.booleans())
     protocol = Protocol(
@@ -156,6 +161,7 @@ def any_outcomes(draw):
         numbers(np.int32, st.integers(0, 100)),
         numbers(np.int32, st.integers(0, 100)),
         tuple(items),
+        np.array([items.index(c) for c in clicked], np.int32),
         np.array([items.index(t) for t in targets], np.int32),
         known,
         np.where(known, numbers(np.int32, st.integers(1, 2**31 - 1)), -1).astype(np.int32),
