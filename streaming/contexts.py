@@ -44,7 +44,8 @@ class ContextSettings:
         allowed_lateness_ms: how far behind stream time an event may be.
         pairs_idle_ms: under ``pairs`` rules, which have no clock, a session is forgotten once
             stream time has moved on by more than this since its last event.
-        bot_span_ms: a full buffer that spans no more than this gets no prediction; 0 is off.
+        bot_span_ms: a context of ``max_length`` events that spans no more than this gets no
+            prediction; 0 is off.
         max_sessions: live sessions per partition. Above it the session with the oldest newest
             event is given up. This alone does not survive a rebuild: parity is claimed while it
             is not reached, and each giving up is counted.
@@ -139,10 +140,14 @@ class PartitionContexts:
             self._by_age.push(session)
             self._by_need.push(session)
         if settings.bot_span_ms and outcome in (Outcome.NEWEST, Outcome.OUT_OF_ORDER):
-            # A function of the buffer alone, so that it survives a rebuild.
-            entries = buffer.entries
-            span = entries[-1].clock - entries[0].clock
-            if len(entries) == settings.rules.max_length and span <= settings.bot_span_ms:
+            full = len(buffer.entries) == settings.rules.max_length
+            # A function of the context alone: of what lies behind a gap in the buffer, some may
+            # have been forgotten, which the other sessions of the partition decide.
+            context = buffer.context() if full else []
+            if (
+                len(context) == settings.rules.max_length
+                and context[-1].clock - context[0].clock <= settings.bot_span_ms
+            ):
                 return Fate.OVER_CAP
         return _FATES[outcome]
 
