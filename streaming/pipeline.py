@@ -108,7 +108,8 @@ class Pipeline:
                 counted.consumed += 1
             key, value = record.key, record.value
             if value is None and key is not None:
-                contexts.erase(key.decode("utf-8", "replace"), offset)
+                # What is no text names no session: it must not become one that it looks like.
+                contexts.erase(key.decode("utf-8", "surrogateescape"), offset)
                 counted.tombstones += not silent
                 continue
             try:

@@ -84,7 +84,7 @@ class NaiveStream:
     def _judge(self, record: Record) -> Verdict:
         how = self.how
         if record.value is None and record.key is not None:
-            self._erase(record.key.decode(errors="replace"))
+            self._erase(record.key.decode(errors="surrogateescape"))
             return Verdict("tombstones")
         event = None if record.key is None else parse(record.value)
         if event is None:
