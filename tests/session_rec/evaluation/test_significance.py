@@ -121,6 +121,13 @@ def test_the_interval_of_equal_sessions_is_the_textbook_one():
     assert wide[0] < low < high < wide[1]
 
 
+def test_sessions_of_unlike_length_with_one_rate_leave_no_doubt():
+    # What varies is only how many questions are drawn: the mean per question never does.
+    sizes = np.array([1.0, 2, 30, 4, 100])
+    bounds = bootstrap_interval(0.25 * sizes[:, None], sizes, resamples=200, seed=0)
+    assert bounds.ravel().tolist() == [0.25, 0.25]
+
+
 def test_the_same_seed_gives_the_same_numbers_and_every_step_is_told():
     sums = np.random.default_rng(4).normal(0, 1, (3000, 2))
     steps: list[int] = []
