@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from session_rec.catalog import UNKNOWN, Catalog
+from session_rec.errors import ConfigError
 from session_rec.policy import SHOW_ALL, Policy
 from session_rec.predictors.base import Predictor
 from session_rec.ragged import Ragged
@@ -91,7 +92,12 @@ class Recommender:
             contexts: item ids, newest last; or catalog rows as a ragged array
                 (:meth:`encode`), with -1 for unknown items.
             k: slate length; at most the catalog's size is useful.
+
+        Raises:
+            ConfigError: ``k`` is below 1.
         """
+        if k < 1:
+            raise ConfigError(f"a slate of {k} items was asked for: ask for at least one")
         if not isinstance(contexts, Ragged):
             contexts = self.encode(contexts)
         known = contexts.keep(contexts.rows != UNKNOWN)

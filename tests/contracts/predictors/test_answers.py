@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from session_rec import Policy, Ragged
+from session_rec.errors import ConfigError
 from session_rec.predictors import predictor_kinds
 
 from .cases import CASES, N_ITEMS, probes
 from .conftest import Model, read_only
 
+#: The first test waits for the trainings, which a busy machine may hold up.
+pytestmark = pytest.mark.timeout(600)
 #: Shows everything; one mask for all contexts; few items left; none left.
 SHARES_BLOCKED = (0.0, 0.5, 0.99, 1.0)
 
@@ -168,6 +171,12 @@ def test_a_filter_leaves_a_shorter_slate_never_junk(model: Model):
                 slates.items(0), recommender.recommend_many([["item-5"]], 4).scores[0], strict=False
             )
         )
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_a_slate_of_no_items_is_refused(model: Model, k: int):
+    with pytest.raises(ConfigError, match=f"slate of {k} items"):
+        model.recommender.recommend_many([["item-5"]], k)
 
 
 def test_of_a_long_context_the_newest_part_is_read(model: Model):

@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from session_rec import Catalog, Ragged, Recommender, SessionRules
+from session_rec import Catalog, Ragged, Recommender, SessionRules, bundle
 from session_rec.bundle import WEIGHTS, save_bundle
 from session_rec.config import parse_config
 from session_rec.errors import BundleError, ConfigError
@@ -24,11 +26,21 @@ from training.fitters import FitData, fit_model, model_config, trainable_kinds
 from .cases import CASES, N_ITEMS, Case, probes
 from .conftest import Model, case_directory
 
+#: The first test waits for the trainings, which a busy machine may hold up.
+pytestmark = pytest.mark.timeout(600)
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def memory_map(array: NDArray[Any]) -> np.memmap | None:
+    """The map that ``array`` is a view of."""
+    base: Any = array
+    while base is not None and not isinstance(base, np.memmap):
+        base = getattr(base, "base", None)
+    return base
 
 
 @every_case
@@ -86,10 +98,8 @@ def test_weights_are_views_on_the_mapped_file(model: Model):
     for name, array in arrays.items():
         # A plain array, as numpy.memmap is slow to index; what it looks at is the map.
         assert type(array) is np.ndarray and array.flags.c_contiguous
-        base = array
-        while base is not None and not isinstance(base, np.memmap):
-            base = base.base
-        assert base is not None and Path(base.filename) == model.directory / WEIGHTS
+        mapped = memory_map(array)
+        assert mapped is not None and Path(mapped.filename) == model.directory / WEIGHTS
         assert not array.flags.writeable
         with pytest.raises(ValueError):
             array[...] = 0
@@ -100,9 +110,9 @@ def test_weights_are_views_on_the_mapped_file(model: Model):
 def test_mapped_weights_score_as_those_in_memory(model: Model, monkeypatch: pytest.MonkeyPatch):
     if model.in_place:
         monkeypatch.setattr(dot_products, "PACKED_BYTES", 0)
-    copied = type(model.predictor).restore(
-        model.predictor.config(), load_file(model.directory / WEIGHTS), model.directory, N_ITEMS
-    )
+    monkeypatch.setattr(bundle, "map_weights", load_file)
+    copied = Recommender.load(model.directory).predictor
+    assert all(memory_map(array) is None for array in copied.arrays().values())
     assert copied.score(model.contexts).tobytes() == model.alone.tobytes()
 
 
