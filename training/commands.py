@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from session_rec.certificate import Certificate
 from session_rec.config import load_config
 from session_rec.console import err, out, write_json
 from session_rec.evaluation.table import evaluation_line
+from session_rec.manifest import read_manifest
 
 
 def register(app: typer.Typer) -> None:
@@ -47,4 +49,7 @@ def train(
         out.print(evaluation_line(result), highlight=False)
         if json_out:
             write_json(json_out, result.to_dict())
+    leakage = read_manifest(target).leakage
+    if isinstance(leakage, Certificate):
+        out.print(leakage.line(), highlight=False, markup=False, soft_wrap=True)
     out.print(f"model written to {target}", markup=False)

@@ -7,7 +7,7 @@ libraries of a model are imported when it is fitted, not before.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
@@ -23,6 +23,7 @@ from session_rec.predictors.sequential_rules import SequentialRules, SequentialR
 from session_rec.predictors.session_popularity import SessionPopularity, SessionPopularityConfig
 from session_rec.predictors.vmis_knn import VmisKnn, VmisKnnConfig
 from session_rec.ragged import Ragged
+from training.leakage.forward import SessionForward
 from training.warm_start import TrainingWeights, WarmStart
 
 
@@ -35,12 +36,15 @@ class Fitted:
         record: JSON-able facts about the training: ``deterministic``, ``history`` and the like.
         seconds: wall-clock time of the training.
         weights: what a later training can start from; empty for models that are only counted.
+        forward: the forwards over whole sessions that the training used, for the leakage
+            certificate; None where it scores no whole sessions.
     """
 
     predictor: Predictor
     record: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     weights: TrainingWeights = field(default_factory=dict)
+    forward: SessionForward | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ def _item2vec(data: FitData, config: Any) -> Fitted:
 
 def _transformer(data: FitData, config: Any) -> Fitted:
     from training.transformer.export import export_predictor
+    from training.transformer.forward import TransformerForward
     from training.transformer.loop import fit
     from training.transformer.warm import training_weights
 
@@ -96,7 +101,12 @@ def _transformer(data: FitData, config: Any) -> Fitted:
         start=data.start,
     )
     record = {"deterministic": True, "history": trained.history}
-    return Fitted(export_predictor(trained), record, weights=training_weights(trained.model))
+    return Fitted(
+        export_predictor(trained),
+        record,
+        weights=training_weights(trained.model),
+        forward=TransformerForward(trained),
+    )
 
 
 def _item2vec_config() -> type[BaseModel]:
@@ -145,7 +155,7 @@ def fit_model(kind: str, data: FitData, config: BaseModel) -> Fitted:
     begin = perf_counter()
     fitted = _lookup(kind)[1](data, config)
     record = {"deterministic": True, **fitted.record}
-    return Fitted(fitted.predictor, record, perf_counter() - begin, fitted.weights)
+    return replace(fitted, record=record, seconds=perf_counter() - begin)
 
 
 def check_installed(kind: str) -> None:

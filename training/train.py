@@ -23,6 +23,7 @@ from session_rec.ragged import Ragged
 from session_rec.recommender import Recommender
 from session_rec.sessions import SessionRules
 from training.fitters import FitData, Fitted, check_installed, fit_model, model_config
+from training.leakage.certify import FittedOn, certify
 
 #: Libraries that decide the bits of a model, recorded beside it.
 _LIBRARIES = ("numpy", "torch", "transformers4rec", "gensim", "onnxruntime")
@@ -52,6 +53,7 @@ def train(kind: str, config: TrainConfig, console: Console | None = None) -> Eva
     Raises:
         ConfigError: a setting is wrong.
         DataError: the sessions cannot be read, or the model directory is already there.
+        LeakageError: the model leaks; nothing is written.
     """
     check_installed(kind)
     settings = parse_config(config.model, model_config(kind), f"the [model] table for {kind}")
@@ -61,7 +63,7 @@ def train(kind: str, config: TrainConfig, console: Console | None = None) -> Eva
     rules = prepared_rules(config.sessions)
     log = read_sessions(config.sessions / "train.parquet")
     catalog = build_catalog(log, config.sessions / "catalog.parquet")
-    validation = _read_validation(config.sessions / "validation.parquet")
+    validation = _read_held_out(config.sessions / "validation.parquet")
     run_dir = config.run_dir or out.with_name(out.name + ".run")
     if config.fresh:
         shutil.rmtree(run_dir, ignore_errors=True)
@@ -73,8 +75,18 @@ def train(kind: str, config: TrainConfig, console: Console | None = None) -> Eva
         console,
     )
     fitted = fit_model(kind, data, settings)
+    test = _read_held_out(config.sessions / "test.parquet")
     return write_model(
-        out, catalog, fitted, rules, settings, log.fingerprint, validation, replace=config.replace
+        out,
+        catalog,
+        fitted,
+        rules,
+        settings,
+        log.fingerprint,
+        validation,
+        replace=config.replace,
+        fitted_on=FittedOn(data, log, validation, test),
+        console=console,
     )
 
 
@@ -88,8 +100,19 @@ def write_model(
     validation: SessionLog | None,
     *,
     replace: bool,
+    fitted_on: FittedOn | None = None,
+    console: Console | None = None,
 ) -> Evaluation | None:
-    """Writes a model directory with its validation figures, which are scored from a saved copy."""
+    """Writes a model directory with its leakage certificate and its validation figures, which are
+    scored from a saved copy.
+
+    Args:
+        fitted_on: what must hold no held-out session; None leaves that unchecked.
+
+    Raises:
+        LeakageError: the model leaks; nothing is written.
+    """
+    certificate = certify(catalog, fitted, rules, settings, fitted_on, console=console)
     result = None
     if validation is not None:
         with tempfile.TemporaryDirectory() as scratch:
@@ -110,6 +133,7 @@ def write_model(
             "libraries": {name: version(name) for name in _LIBRARIES},
         },
         metrics=[result.to_dict()] if result else [],
+        leakage=certificate,
         replace=replace,
     )
     return result
@@ -149,8 +173,8 @@ def prepared_rules(sessions: Path) -> SessionRules:
     return SessionRules.from_dict(rules)
 
 
-def _read_validation(path: Path) -> SessionLog | None:
-    # A preparation without a validation slice writes no file, or one without events.
+def _read_held_out(path: Path) -> SessionLog | None:
+    # A preparation without such a slice writes no file, or one without events.
     log = read_sessions(path, may_be_empty=True) if path.is_file() else None
     return log if log is not None and len(log) else None
 

@@ -1,0 +1,91 @@
+"""The forwards of the training loop over whole sessions, for the leakage certificate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from session_rec.ragged import Ragged
+from training.leakage.forward import Asked, SessionForward
+from training.transformer.batches import pad, training_sessions
+from training.transformer.loop import TrainedTransformer
+from training.transformer.model import ITEM_ID, training_length
+from training.transformer.runtime import torch_settings
+from training.transformer.validation import validation_scores
+
+
+class TransformerForward(SessionForward):
+    """Calls the model as the training loop does, and reads what its loss would have compared.
+
+    The hidden states are taken where the loss takes them, behind T4R's masking and the body; then
+    they score every item, where the loss may have scored a sample.
+    """
+
+    def __init__(self, trained: TrainedTransformer) -> None:
+        self._model, self._config = trained.model, trained.config
+        self.longest = trained.config.max_length + 1
+        self.both_sides = trained.config.masking == "mlm"
+        self.one_width = training_length(trained.config) is not None
+
+    def training(
+        self, sessions: Ragged, *, training_mode: bool, width: int | None = None, seed: int = 0
+    ) -> Asked:
+        taken, kept = training_sessions(sessions, self._config.max_length)
+        if len(kept) != len(sessions) or not np.array_equal(taken.offsets, sessions.offsets):
+            raise ValueError("sessions must have 2 to max_length + 1 items")
+        width = training_length(self._config) if width is None else width
+        with torch_settings(self._config.threads), torch.no_grad():
+            torch.manual_seed(seed)
+            ids = torch.from_numpy(pad(taken, np.arange(len(taken)), width))
+            hidden, labels = self._loss_inputs(ids, training_mode)
+            scores = self._task.pre(hidden)[0][:, 1:].numpy()
+            at = torch.nonzero(self._task.masking.masked_targets).numpy()
+        # T4R keeps the label of a causal position beside the input before it.
+        shift = 0 if self.both_sides else 1
+        return Asked(at[:, 0], at[:, 1] + shift, labels.numpy() - 1, scores)
+
+    def validation(self, sessions: Ragged) -> Asked:
+        owner = np.repeat(np.arange(len(sessions)), sessions.lengths)
+        first = sessions.offsets[:-1]
+        index = np.setdiff1d(np.arange(len(sessions.rows)), first)
+        with torch_settings(self._config.threads):
+            parts = list(validation_scores(self._model, sessions, self._config))
+        asked = np.concatenate([which for which, _, _ in parts])
+        order = np.argsort(asked)
+        where = index[asked[order]]
+        return Asked(
+            owner[where],
+            where - first[owner[where]],
+            np.concatenate([targets for _, targets, _ in parts])[order],
+            np.concatenate([scores for _, _, scores in parts])[order],
+        )
+
+    @property
+    def _task(self) -> Any:
+        (task,) = self._model.heads[0].prediction_task_dict.values()
+        return task
+
+    def _loss_inputs(self, ids: Tensor, training_mode: bool) -> tuple[Tensor, Tensor]:
+        """The hidden states float32 [P, d] and labels int64 [P] (ids) that the loss compares."""
+        seen: list[tuple[Tensor, Tensor]] = []
+
+        def take(module: nn.Module, arguments: Any) -> None:
+            seen.append((arguments[0], arguments[1]))
+
+        dropouts = {m: m.p for m in self._model.modules() if isinstance(m, nn.Dropout)}
+        hook = self._task.pre.register_forward_pre_hook(take)
+        try:
+            self._model.train(training_mode)
+            for module in dropouts:
+                module.p = 0.0
+            self._model({ITEM_ID: ids}, targets=torch.ones(len(ids)), training=True)
+        finally:
+            hook.remove()
+            for module, p in dropouts.items():
+                module.p = p
+            self._model.eval()
+        ((hidden, labels),) = seen
+        return hidden, labels
