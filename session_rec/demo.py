@@ -94,7 +94,18 @@ class Demo:
         self._title("how good: held-out sessions, every position, all items ranked")
         models = [a for name in MODELS for a in ("--model", r / "models" / name)]
         test = r / "sessions" / "test.parquet"
-        self._step("evaluate", *models, "--sessions", test, "--cost", "--json", r / "quality.json")
+        self._step(
+            "evaluate",
+            *models,
+            "--sessions",
+            test,
+            "--cost",
+            "--json",
+            r / "quality.json",
+            "--save",
+            r / "outcomes",
+            "--replace",
+        )
         self._step(
             "ceiling",
             "--shop",
@@ -121,12 +132,29 @@ class Demo:
             "--json",
             r / "live.json",
         )
+        self._title("all about it in one page")
+        self._step(
+            "report",
+            r / "outcomes",
+            *models,
+            "--replay",
+            r / "live.json",
+            "--cost",
+            r / "quality.json",
+            "--out",
+            r / "report.html",
+            "--json",
+            r / "report.json",
+        )
         self._title("result")
         self._result(seconds)
         minutes = (time.monotonic() - begin) / 60
         out.print(
             f"All of it took {minutes:.1f} minutes. Models, sessions and figures are in {r}.",
             highlight=False,
+        )
+        out.print(
+            f"The report, for a browser: {r / 'report.html'}", highlight=False, soft_wrap=True
         )
         model = r / "models" / LIVE
         catalog = Catalog.from_json((model / CATALOG).read_bytes())

@@ -8,6 +8,7 @@ from session_rec.commands.compare import compare
 from session_rec.commands.demo import demo
 from session_rec.commands.evaluate import evaluate
 from session_rec.commands.recommend import recommend
+from session_rec.commands.report import report
 
 
 def register(app: typer.Typer) -> None:
@@ -15,4 +16,5 @@ def register(app: typer.Typer) -> None:
     app.command()(recommend)
     app.command()(evaluate)
     app.command()(compare)
+    app.command()(report)
     app.command()(demo)

@@ -1,0 +1,92 @@
+"""Latency and cost, from the files that ``replay --json`` and ``evaluate --cost --json`` write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from session_rec.errors import DataError
+from session_rec.evaluation.protocol import Protocol
+from session_rec.report.rows import Cost, Latency, Replay
+
+_T = TypeVar("_T")
+
+
+class _ReplayFile(msgspec.Struct):
+    model: str
+    events: int
+    events_per_second: float | None
+    latency_ms: dict[str, float | None]
+    latency_histogram: list[tuple[float, float, int]]
+    missing: int
+    timely: float = msgspec.field(name="timely_hr@20")
+
+
+class _Costs(msgspec.Struct):
+    single_p50: float
+    single_p99: float
+    batch_p50: float
+
+
+class _Evaluated(msgspec.Struct):
+    model: str
+    protocol: Protocol
+    cost_ms: _Costs | None = None
+
+
+def read_replay(path: Path, names: Mapping[str, str]) -> tuple[Replay, list[Latency]]:
+    """A replay and its latencies; it is called by its file.
+
+    Args:
+        names: the name of each model in the report, by fingerprint.
+
+    Raises:
+        DataError: the file is missing, not of a replay, or of one that got no prediction.
+    """
+    r = _read(path, _ReplayFile, "'replay --json'")
+    latency = [r.latency_ms.get(q) for q in ("p50", "p90", "p99")]
+    if not r.latency_histogram or any(q is None for q in latency):
+        raise DataError(f"{path} is of a replay without a prediction: replay again")
+    p50, p90, p99 = (q or 0.0 for q in latency)
+    replay = Replay(
+        path.stem, names.get(r.model, r.model), r.events, r.events_per_second or 0.0,
+        p50, p90, p99, r.missing, r.timely,
+    )  # fmt: skip
+    return replay, [Latency(path.stem, *bin_) for bin_ in r.latency_histogram]
+
+
+def read_costs(path: Path, protocols: Mapping[str, Protocol]) -> list[Cost]:
+    """The costs of the models of the report.
+
+    Args:
+        protocols: the protocol of each model in the report, by name.
+
+    Raises:
+        DataError: the file is missing, not of an evaluation, without costs, or of others.
+    """
+    evaluated = _read(path, list[_Evaluated], "'evaluate --cost --json'")
+    found = {
+        e.model: e.cost_ms for e in evaluated if e.cost_ms and protocols.get(e.model) == e.protocol
+    }
+    if not found:
+        raise DataError(
+            f"{path} holds no cost of these models on these questions: give the JSON of "
+            "'evaluate --cost' that wrote the outcomes"
+        )
+    return [
+        Cost(m, found[m].single_p50, found[m].single_p99, found[m].batch_p50)
+        for m in protocols
+        if m in found
+    ]
+
+
+def _read(path: Path, kind: type[_T], command: str) -> _T:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as e:
+        raise DataError(f"{path} cannot be read ({e.strerror}): give a file of {command}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise DataError(f"{path} is no result of {command}: {e}; make it again") from None
