@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -95,15 +96,12 @@ class Case:
         assert len(sorts) == 7 and min(map(len, sorts.values())) >= each, sorts.keys()
         return sorted({k for found in sorts.values() for k in rng.sample(found, each)})
 
-    @property
+    @cached_property
     def returns(self) -> set[str]:
-        """Session ids in which a pause begins a new session."""
-        return self._returns
-
-    def __post_init__(self) -> None:
-        # A context of one click that is not its id's first: something cut it.
+        """Session ids in which a pause begins a new session: more than one of their contexts is of
+        a single click."""
         ones = Counter(key[0] for key, context in self.contexts.items() if len(context) == 1)
-        self._returns = {session for session, n in ones.items() if n > 1}
+        return {session for session, n in ones.items() if n > 1}
 
 
 def make_case(directory: Path, size: Size) -> Case:

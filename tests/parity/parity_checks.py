@@ -36,7 +36,7 @@ def check_rank(rank: int, target: str | None, slate: Sequence[str], scores: Any)
     """The rank that ``evaluate`` gave is the one that a slate of ``K`` shows: the items at or
     above the target's score are all in it where they are at most ``K``."""
     scores = np.asarray(scores, np.float32)
-    if target not in slate:
+    if target is None or target not in slate:
         assert rank > K
         return
     own = scores[list(slate).index(target)]
@@ -93,7 +93,7 @@ def check_live(case: Case, kind: str, live: Live, ends: Sequence[str]) -> Compar
     emitted = {p: e for p, e in expected.items() if e.fate == "emitted"}
     ids = {place: f"{live.topic}-{place[0]}-{place[1]}" for place in emitted}
     assert live.predictions.keys() == set(ids.values())
-    check_fates(expected, live)
+    check_fates(case, expected, live)
     check_recommender(case, scored, emitted, {p: live.predictions[i] for p, i in ids.items()})
 
     # Where nothing of a session came late or out of order, the stream knew what is on record.
@@ -171,8 +171,10 @@ def check_recommender(
         assert (got["known_items"], got["fallback"]) == (known, known == 0)
 
 
-def check_fates(expected: dict[Place, Expected], live: Live) -> None:
-    """Every daemon's accounts are the test's own, and nothing was conflated or given up."""
+def check_fates(case: Case, expected: dict[Place, Expected], live: Live) -> None:
+    """Every daemon's accounts are the test's own: nothing was conflated, over the cap, lost or
+    given up, and fallbacks, unknown items and the rest were as many as there had to be."""
+    known = case.formulas.known
     ends = Counter(r.partition for r in live.records)
     begins = [life.begins for life in live.lives] + [dict(ends)]
     for life, following in zip(live.lives, begins[1:], strict=True):
@@ -185,6 +187,9 @@ def check_fates(expected: dict[Place, Expected], live: Live) -> None:
     emitted = [e for e in served if e.fate == "emitted"]
     assert metrics["session_rec_records_consumed_total"] == len(served)
     assert metrics["session_rec_out_of_order_total"] == sum(not e.in_order for e in emitted)
+    assert metrics["session_rec_unknown_items_total"] == sum(not known([e.key[1]]) for e in served)
+    fallbacks = sum(not known([c.item for c in e.context]) for e in emitted)
+    assert metrics["session_rec_fallbacks_total"] == fallbacks > 0
     assert metrics["session_rec_rebuilt_total"] == last.rebuilt > 0
     assert metrics['session_rec_sessions_dropped_total{reason="cap"}'] == 0
     for never in ("lost", "key_mismatches", "redelivered"):

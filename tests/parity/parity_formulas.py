@@ -57,7 +57,7 @@ class Formulas:
         self._runs = runs
         columns = pq.read_table(prepared / "train.parquet").to_pydict()
         names = ("session_id", "item_id", "ts", "type")
-        rows = [Row(*r, 0) for r in zip(*(columns[n] for n in names), strict=True)]
+        rows = [Row(*r) for r in zip(*(columns[n] for n in names), strict=True)]
         self.count = Counter(r.item for r in rows)
         self.items = sorted(self.count)
         self.row = {item: n for n, item in enumerate(self.items)}

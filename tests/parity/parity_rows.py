@@ -23,7 +23,7 @@ class Row(NamedTuple):
     item: str
     ts: int
     type: str
-    arrived: int
+    arrived: int = 0
 
 
 class Click(NamedTuple):
