@@ -17,7 +17,7 @@ from session_rec.errors import ConfigError
 from session_rec.policy import SHOW_ALL, Policy
 from session_rec.predictors.base import Predictor
 from session_rec.ragged import Ragged
-from session_rec.retrieval import top_k
+from session_rec.retrieval import check_finite, top_k
 from session_rec.sessions import SessionRules
 from session_rec.slates import Slates
 
@@ -146,9 +146,13 @@ class Recommender:
         """float32 [B, N]: the score of every item after each context (rows as by :meth:`encode`).
 
         Contexts without a known item get the popularity order, as their slates do.
+
+        Raises:
+            NonFiniteScoreError: a score is NaN or infinite.
         """
         known = contexts.keep(contexts.rows != UNKNOWN)
         scores = self.predictor.score(known)
+        check_finite(scores)
         empty = known.lengths == 0
         if empty.any():
             scores = scores.copy()
@@ -174,6 +178,8 @@ class Recommender:
     def _slates(self, known: Ragged, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         blocked = self.policy.blocked(self.catalog, known)
         rows, scores = self.predictor.top_k(known, k, blocked)
+        # A predictor may find its best by itself: what it shows must be sound all the same.
+        check_finite(scores[rows >= 0])
         empty = np.flatnonzero(known.lengths == 0)
         if len(empty):
             popular = np.broadcast_to(self.popular_scores, (len(empty), len(self.catalog)))

@@ -5,12 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from session_rec.errors import UserError
+
 #: Rows of the catalog per block whose maximum is taken first.
 _BLOCK = 64
 
 
-class NonFiniteScoreError(ValueError):
+class NonFiniteScoreError(UserError, ValueError):
     """A model gave NaN or infinity: it is broken, and must not rank."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model gave a score that is NaN or infinite: it is broken and ranks nothing; "
+            "train it again"
+        )
 
 
 def check_finite(scores: NDArray[np.float32]) -> None:
@@ -24,7 +32,7 @@ def check_finite(scores: NDArray[np.float32]) -> None:
     # which the exact check then decides).
     with np.errstate(over="ignore", invalid="ignore"):
         if not np.isfinite(scores.sum(dtype=np.float64)) and not np.isfinite(scores).all():
-            raise NonFiniteScoreError("the model gave a score that is NaN or infinite")
+            raise NonFiniteScoreError
 
 
 def top_k(

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from session_rec.retrieval import check_finite
+
 CUTOFFS = (1, 5, 10, 20)
 #: The rank of an item that was not ranked at all: a miss at every cut-off.
 NOT_RANKED = 2**31 - 1
@@ -26,7 +28,12 @@ def pessimistic_ranks(scores: NDArray[np.float32], targets: NDArray[np.int32]) -
     Args:
         scores: float32 [B, N].
         targets: int32 [B], catalog rows or -1.
+
+    Raises:
+        NonFiniteScoreError: a score is NaN or infinite. No comparison with NaN is true: it would
+            give its item the best rank of all.
     """
+    check_finite(scores)
     known = np.flatnonzero(targets >= 0)
     ranks = np.full(len(targets), NOT_RANKED, np.int64)
     own = scores[known, targets[known]]

@@ -91,7 +91,7 @@ class EvidencePredictor(Predictor):
         rows, values = self.evidence(context)
         scores = np.maximum(values.astype(np.float32), _SMALLEST)
         if not np.isfinite(scores).all():
-            raise NonFiniteScoreError("the model gave a score that is NaN or infinite")
+            raise NonFiniteScoreError
         return rows, scores
 
     def _most_popular(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from session_rec.retrieval import NonFiniteScoreError
 from training.transformer.batches import prefixes
 from training.transformer.config import TransformerConfig
 from training.transformer.model import (
@@ -62,3 +63,13 @@ def test_validation_counts_ties_against_the_model(tiny: TransformerConfig) -> No
         item_table(model).weight[1:] = 1.0
     # All scores are equal: every target shares the last rank, 30 of 30.
     assert validation_metrics(model, walks(10, 2), tiny) == {"mrr20": 0.0, "hr20": 0.0}
+
+
+def test_validation_never_ranks_by_scores_that_are_not_numbers(tiny: TransformerConfig) -> None:
+    """No score is at or above NaN: its item would have rank 0, and a reciprocal rank of infinity
+    would make the broken epoch the best one."""
+    model = build_model(N_ITEMS, tiny)
+    with torch.no_grad():
+        item_table(model).weight[4] = torch.nan
+    with pytest.raises(NonFiniteScoreError):
+        validation_metrics(model, walks(10, 2), tiny)
