@@ -17,7 +17,7 @@ from parity_shop import Size
 
 pytestmark = pytest.mark.soak
 
-LONG = Size(sessions=30_000, items=1_500, live_share=0.4, rare=400, bots=30)
+LONG = Size(sessions=36_000, items=1_500, live_share=0.4, rare=400, bots=30)
 PARTITIONS = 6
 ENDS = ("kill", "term", "kill", "kill", "stop")
 
