@@ -57,6 +57,19 @@ def read_benchmark(path: Path) -> BenchmarkData:
     return BenchmarkData(path.stem, train, test, scale is not None, digest)
 
 
+def read_whole(path: Path) -> tuple[SessionLog, bool]:
+    """All sessions of such a file, a ``split`` not looked at, and whether its ``ts`` is a clock.
+
+    Raises:
+        DataError: as :func:`read_benchmark`.
+    """
+    scale, columns = _inspect(path, ("session_id", "item_id", "ts"))
+    log = read_sessions(path, columns, ts_scale=scale or 1)
+    if scale is None:
+        log = replace(log, ts=np.arange(len(log), dtype=np.int64))
+    return log, scale is not None
+
+
 def last_sessions(log: SessionLog, share: float) -> tuple[SessionLog, SessionLog]:
     """The log without its newest sessions, and those: ``share`` of all, by their last event."""
     ends = np.append(np.flatnonzero(np.diff(log.session)), len(log) - 1)
@@ -97,7 +110,7 @@ def _select(log: SessionLog, sessions: NDArray[np.int64]) -> SessionLog:
     )
 
 
-def _inspect(path: Path) -> tuple[int | None, dict[str, str]]:
+def _inspect(path: Path, needed: tuple[str, ...] = _COLUMNS) -> tuple[int | None, dict[str, str]]:
     """Milliseconds per unit of ``ts`` (None: it is no clock), and the mapping of columns."""
     import duckdb
 
@@ -107,11 +120,11 @@ def _inspect(path: Path) -> tuple[int | None, dict[str, str]]:
         source = duckdb.connect().read_parquet(str(path))
     except duckdb.Error as e:
         raise DataError(f"{path} is not a Parquet file: {str(e).splitlines()[0]}") from None
-    missing = [c for c in _COLUMNS if c not in source.columns]
+    missing = [c for c in needed if c not in source.columns]
     if missing:
         raise DataError(
             f"{path} has no column {', '.join(missing)}; it has {', '.join(source.columns)}: "
-            "a benchmark file needs session_id, item_id, ts and split"
+            f"this benchmark needs {', '.join(needed)}"
         )
     try:
         ((first, last),) = source.aggregate(

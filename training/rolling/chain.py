@@ -21,9 +21,10 @@ from session_rec.files import new_directory
 from session_rec.ragged import Ragged
 from session_rec.recommender import Recommender
 from session_rec.sessions import SessionRules
-from training.fitters import FitData, Fitted, fit_model
+from training.fitters import FitData, fit_model
+from training.leakage.certify import FittedOn
 from training.rolling.config import WARM_KINDS, RollingConfig, RollingModel
-from training.rolling.plan import Span, training_span
+from training.rolling.plan import training_span
 from training.rolling.steps import Step, key_of
 from training.rolling.windows import RollingLog
 from training.train import build_catalog, write_model
@@ -63,8 +64,8 @@ class Chain:
                 each number just answered.
 
         Returns:
-            JSON-able: ``window``, ``trained_up_to``, ``trained`` (what on), ``questions``,
-            ``seconds``; where there is a question, ``evaluation``
+            JSON-able: ``window``, ``trained_up_to``, ``trained`` (what on), ``model`` (its
+            fingerprint), ``questions``, ``seconds``; where there is a question, ``evaluation``
             (:meth:`session_rec.evaluation.evaluate.Evaluation.to_dict`), ``ranks`` and
             ``session`` of each.
         """
@@ -92,6 +93,7 @@ class Chain:
             "window": window.name,
             "trained_up_to": self.data.windows[newest].name,
             "trained": {k: v for k, v in trained.items() if k != "seconds"},
+            "model": recommender.fingerprint,
             "questions": len(questions),
             "seconds": {"training": trained["seconds"], "scoring": 0.0},
         }
@@ -157,37 +159,35 @@ class Chain:
             start = None if before is None else _warm_start(before, catalog)
             if start is not None:
                 record["new_items"] = int(np.count_nonzero(start.rows < 0))
+            held_out = None
+            if span.end < span.valid_end:
+                held_out = self.data.sessions(span.end, newest, span.valid_end)
             data = FitData(
                 train,
-                self._validation(newest, span, catalog),
+                held_out.training_sessions(catalog, self.rules)
+                if held_out
+                else Ragged.from_lists([]),
                 len(catalog),
                 step.run_dir,
                 self.console if self.model.kind in WARM_KINDS else None,
                 start,
             )
             fitted = fit_model(self.model.kind, data, self.model.settings)
-            self._write(step, catalog, fitted, log.fingerprint)
+            if self.model.warm:
+                step.save_weights(fitted.weights)
+            # With its leakage certificate: the next window is what must not have been seen.
+            write_model(
+                step.model,
+                catalog,
+                fitted,
+                self.rules,
+                self.model.settings,
+                log.fingerprint,
+                None,
+                replace=True,
+                fitted_on=FittedOn(data, log, held_out, self.data.window(newest + 1)),
+            )
         step.set_trained(record | {"seconds": perf_counter() - begin})
-
-    def _write(self, step: Step, catalog: Catalog, fitted: Fitted, fingerprint: str) -> None:
-        if self.model.warm:
-            step.save_weights(fitted.weights)
-        write_model(
-            step.model,
-            catalog,
-            fitted,
-            self.rules,
-            self.model.settings,
-            fingerprint,
-            None,
-            replace=True,
-        )
-
-    def _validation(self, newest: int, span: Span, catalog: Catalog) -> Ragged:
-        if span.end == span.valid_end:
-            return Ragged.from_lists([])
-        held_out = self.data.sessions(span.end, newest, span.valid_end)
-        return held_out.training_sessions(catalog, self.rules)
 
     def _starts_warm(self, newest: int) -> bool:
         return self.model.warm and newest >= self.config.burn_in
