@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from session_rec.evaluation.compare import Comparison
+from session_rec.evaluation.comparison import Comparison
 from session_rec.evaluation.table import percent, protocol_text
 
 

@@ -14,7 +14,8 @@ from session_rec.catalog import UNKNOWN
 from session_rec.errors import DataError
 from session_rec.evaluation.evaluate import SLATE
 from session_rec.evaluation.metrics import NOT_RANKED
-from session_rec.evaluation.outcomes import FORMAT, Outcomes, OutcomesHeader, codes_by_appearance
+from session_rec.evaluation.outcome_columns import codes_by_appearance
+from session_rec.evaluation.outcomes import FORMAT, Outcomes, OutcomesHeader
 from session_rec.evaluation.protocol import Protocol
 from session_rec.files import write_file
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,15 @@ from numpy.typing import NDArray
 from session_rec.catalog import UNKNOWN, Catalog
 from session_rec.evaluation.evaluate import Evaluation
 from session_rec.evaluation.metrics import NOT_RANKED
+from session_rec.evaluation.outcome_columns import (
+    codes_by_appearance,
+    masked,
+    mean_popularity,
+    objects,
+    target_repeated,
+)
 from session_rec.evaluation.protocol import Protocol
-from session_rec.event_log import Questions, SessionLog
+from session_rec.event_log import SessionLog
 from session_rec.recommender import Recommender
 
 if TYPE_CHECKING:
@@ -161,11 +167,11 @@ class Outcomes:
             codes[:, 1].astype(np.int32),
             known,
             np.where(known, popularity[questions.targets], UNKNOWN).astype(np.int32),
-            _repeated(log, questions),
+            target_repeated(log, questions),
             unknown == length,
             evaluation.ranks,
             codes[:, 2:].astype(np.int32),
-            _mean_popularity(shown.rows, popularity, len(catalog)),
+            mean_popularity(shown.rows, popularity, len(catalog)),
             shown.score,
             shown.confidence,
         ).sealed()
@@ -209,21 +215,21 @@ class Outcomes:
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns of the file but ``slate``, each [Q]; masked where a value is missing."""
-        items = _objects(self.item_ids)
+        items = objects(self.item_ids)
         return {
-            "session_id": _objects(self.session_ids)[self.session],
+            "session_id": objects(self.session_ids)[self.session],
             "position": self.position,
             "ts": self.ts,
-            "type": _objects(self.type_names)[self.type],
+            "type": objects(self.type_names)[self.type],
             "context_length": self.context_length,
             "unknown_items": self.unknown_items,
             "item": items[self.item],
             "target": items[self.target],
             "target_known": self.target_known,
-            "target_popularity": _masked(self.target_popularity, UNKNOWN),
+            "target_popularity": masked(self.target_popularity, UNKNOWN),
             "target_repeated": self.target_repeated,
             "fallback": self.fallback,
-            "rank": _masked(self.rank, NOT_RANKED),
+            "rank": masked(self.rank, NOT_RANKED),
             "slate_popularity": self.slate_popularity,
             "score": self.score,
             "confidence": self.confidence,
@@ -232,7 +238,7 @@ class Outcomes:
     @property
     def slate_ids(self) -> NDArray[np.object_]:
         """object [Q, 20]: the ids of the items shown, None where fewer could be shown."""
-        ids = _objects((*self.item_ids, None))
+        ids = objects((*self.item_ids, None))
         return ids[self.slate]
 
     def to_pandas(self) -> pd.DataFrame:
@@ -263,56 +269,3 @@ def popularity_ranks(catalog: Catalog) -> NDArray[np.int64]:
     ranks = np.empty(len(catalog), np.int64)
     ranks[catalog.by_popularity] = np.arange(1, len(catalog) + 1)
     return ranks
-
-
-def codes_by_appearance(
-    values: NDArray[np.integer[Any]],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct values >= 0 by first appearance, int64 [M], and every value's place among them,
-    int64 of the same shape; a negative value keeps -1.
-
-    >>> distinct, codes = codes_by_appearance(np.array([7, 3, -1, 7]))
-    >>> distinct.tolist(), codes.tolist()
-    ([7, 3], [0, 1, -1, 0])
-    """
-    flat = values.ravel()
-    given = np.flatnonzero(flat >= 0)
-    distinct, first, place = np.unique(flat[given], return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    number = np.empty(len(distinct), np.int64)
-    number[order] = np.arange(len(distinct))
-    codes = np.full(len(flat), -1, np.int64)
-    codes[given] = number[place]
-    return distinct[order].astype(np.int64), codes.reshape(values.shape)
-
-
-def _objects(values: Sequence[str | None]) -> NDArray[np.object_]:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
-
-
-def _masked(values: NDArray[Any], missing: int) -> NDArray[Any]:
-    masked: NDArray[Any] = np.ma.masked_array(values, values == missing)  # type: ignore[no-untyped-call]
-    return masked
-
-
-def _repeated(log: SessionLog, questions: Questions) -> NDArray[np.bool_]:
-    """bool [Q]: the answer's item, known or not, stands in the context."""
-    answer = questions.position + 1
-    order = np.lexsort((np.arange(len(log)), log.item, log.session))
-    same = (np.diff(log.item[order]) == 0) & (np.diff(log.session[order]) == 0)
-    before = np.full(len(log), -1, np.int64)
-    before[order[1:][same]] = order[:-1][same]
-    repeated: NDArray[np.bool_] = before[answer] >= questions.starts
-    return repeated
-
-
-def _mean_popularity(
-    slates: NDArray[np.int32], popularity: NDArray[np.int64], n: int
-) -> NDArray[np.float32]:
-    """float32 [Q]: by the definition of ``Evaluation.shown_popularity``, slate by slate."""
-    shown = slates >= 0
-    total = np.where(shown, popularity[slates] - 1, 0).sum(axis=1)
-    mean: NDArray[np.float64] = total / np.maximum(shown.sum(axis=1), 1) / n
-    return mean.astype(np.float32)

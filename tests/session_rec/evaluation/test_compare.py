@@ -12,13 +12,8 @@ from session_rec import Catalog, Ragged, Recommender, SessionRules
 from session_rec.bundle import save_bundle
 from session_rec.cli import build_app
 from session_rec.errors import ConfigError, DataError
-from session_rec.evaluation.compare import (
-    Comparison,
-    Difference,
-    UnlikeProtocolsError,
-    compare,
-    compare_all,
-)
+from session_rec.evaluation.compare import UnlikeProtocolsError, compare, compare_all
+from session_rec.evaluation.comparison import Comparison, Difference
 from session_rec.evaluation.comparison_table import candidates_note
 from session_rec.evaluation.evaluate import evaluate
 from session_rec.evaluation.outcomes import Outcomes
@@ -78,6 +73,27 @@ def test_a_model_against_itself_differs_in_nothing(a):
     (d,) = compare(a, a, metrics=["mrr@20"], resamples=100).differences
     assert (d.difference, d.low, d.high, d.p, d.exact) == (0, 0, 0, 1, True)
     assert (d.wins, d.losses, d.ties) == (0, 0, len(a.session_ids))
+
+
+def test_gains_that_only_change_places_within_a_session_are_ties(a):
+    ranks = np.random.default_rng(5).integers(1, 21, len(a))
+    turned = ranks.copy()
+    for s in range(len(a.session_ids)):
+        turned[a.session == s] = np.roll(ranks[a.session == s], 1)
+    gain = [(1 / turned - 1 / ranks)[a.session == s].sum() for s in range(len(a.session_ids))]
+    assert np.any(gain)  # rounding alone
+    found = compare(named(a, "a", ranks), named(a, "b", turned), metrics=["mrr@20"], resamples=100)
+    (d,) = found.differences
+    assert (d.wins, d.losses, d.p, d.exact) == (0, 0, 1, True)
+    assert found.sentences() == ["a and b have the same MRR@20 in every session."]
+
+
+def test_a_model_that_is_always_right_against_one_that_never_is_leaves_no_doubt(a):
+    never, always = np.full(len(a), 50), np.full(len(a), 1)
+    (d,) = compare(
+        named(a, "a", never), named(a, "b", always), metrics=["hr@20"], resamples=100
+    ).differences
+    assert (d.difference, d.low, d.high, d.wins) == (1, 1, 1, len(a.session_ids))
 
 
 def test_few_sessions_that_differ_give_an_exact_p(a):

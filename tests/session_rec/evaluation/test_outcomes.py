@@ -17,8 +17,9 @@ from session_rec.evaluation.confidence import first_item_confidence
 from session_rec.evaluation.evaluate import SLATE, evaluate
 from session_rec.evaluation.metrics import NOT_RANKED
 from session_rec.evaluation.names import distinct_names, outcome_files
+from session_rec.evaluation.outcome_columns import codes_by_appearance
 from session_rec.evaluation.outcome_files import check_replaceable, find_file, read_header
-from session_rec.evaluation.outcomes import Outcomes, OutcomesHeader, codes_by_appearance
+from session_rec.evaluation.outcomes import Outcomes, OutcomesHeader
 from session_rec.evaluation.protocol import Protocol
 
 
@@ -175,7 +176,7 @@ def any_outcomes(draw):
     ).sealed()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(any_outcomes())
 def test_any_outcomes_survive_a_file(tmp_path_factory, outcomes):
     path = tmp_path_factory.mktemp("o") / "o.parquet"
@@ -234,7 +235,7 @@ def test_what_is_no_outcomes_file_is_refused_in_a_sentence(saved, log_file, tmp_
 def test_flipped_bytes_never_go_unnoticed(saved):
     whole = saved.read_bytes()
     original = Outcomes.read(saved)
-    places = np.random.default_rng(0).integers(4, len(whole), 25).tolist()
+    places = np.random.default_rng(0).integers(4, len(whole), 16).tolist()
     refused = 0
     for at in places:
         saved.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
@@ -245,7 +246,7 @@ def test_flipped_bytes_never_go_unnoticed(saved):
             refused += 1
         else:
             assert read.content_hash() == original.content_hash()
-    assert refused > 8
+    assert refused > 5
 
 
 def test_a_file_of_another_model_or_log_is_not_written_over(saved, outcomes):
