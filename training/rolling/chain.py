@@ -150,7 +150,7 @@ class Chain:
             if before is None:
                 raise DataError(
                     f"up to window {self.data.windows[newest].name} no session has two events, "
-                    f"so {self.model.kind} has nothing to learn from: raise burn_in"
+                    f"so {self.model.kind} has nothing to learn from: raise burn_in or history"
                 )
             # Nothing to learn from: the model of the window before stays in service.
             _copy(before, step)

@@ -105,6 +105,11 @@ def rolling_models(config: RollingConfig, names: list[str] | None = None) -> lis
     Raises:
         ConfigError: a name, kind or setting is not known.
         UserError: the library of a kind is not installed.
+
+    >>> tables = {"recent": {"kind": "popularity", "history": 1}}
+    >>> config = RollingConfig(data="sessions.parquet", models=tables)
+    >>> [(m.name, m.kind, m.history) for m in rolling_models(config)]
+    [('recent', 'popularity', 1)]
     """
     tables = config.models
     known = list(dict.fromkeys([*tables, *trainable_kinds()]))

@@ -1,10 +1,10 @@
 """Cuts a timed log into windows, so that whatever is trained on lies before what is scored.
 
-A session belongs to the window in which it **ends**. The paper's code
-(``save_time_based_splits`` of Transformers4Rec 23.12, ``timestamp_col="ts/first"``) takes the
-window in which it begins; then a session that crosses midnight puts clicks of the next day into
-the training data of a model that is scored on that day. By its end, the data of windows up to T is
-exactly what has happened when window T closes. Sessions are never split. Of a session that began
+A session belongs to the window in which it **ends**. The paper's code takes the window in which it
+begins (preprocessing of Transformers4Rec 23.12: ``save_time_based_splits`` partitions sessions by
+their ``first`` day); then a session that crosses midnight puts clicks of the next day into the
+training data of a model that is scored on that day. By their ends, the sessions of windows up to T
+are over when window T closes. Sessions are never split. Of a session that began
 before the border, those clicks that lie before the last training event are no questions
 (:attr:`Window.asked_since`): every answer that is scored comes after everything trained on.
 """
@@ -127,6 +127,19 @@ def cut_windows(log: SessionLog, rules: SessionRules, length: WindowLength) -> R
 
     Raises:
         DataError: there is no clock in the log, or all of it lies in one window.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import duckdb
+    >>> from session_rec.event_log import read_sessions
+    >>> file, day = Path(tempfile.mkdtemp()) / "sessions.parquet", 86_400_000
+    >>> at = 20_000 * day
+    >>> values = f"('s', 'a', {at}), ('s', 'b', {at + 5}), ('t', 'a', {at + 2 * day})"
+    >>> columns = "t(session_id, item_id, ts)"
+    >>> _ = duckdb.sql(f"COPY (SELECT * FROM (VALUES {values}) {columns}) TO '{file}'")
+    >>> data = cut_windows(read_sessions(file), SessionRules(), WindowLength.parse("day"))
+    >>> [(w.name, w.end - w.first) for w in data.windows], data.empty
+    ([('2024-10-04', 1), ('2024-10-06', 1)], 1)
     """
     if len(log) == 0:
         raise DataError("there is no event in the data: rolling windows need at least two of them")
