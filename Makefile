@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 SERVING := .venv-serving
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-serving soak check format clean
+.PHONY: help demo test test-serving soak mutants check format clean
 
 help:
 	@echo "make demo          generate a shop, train, evaluate, stream: the whole of it (no Kafka needed)"
 	@echo "make test          run the tests"
 	@echo "make test-serving  prove the small install: load a model and stream without torch"
 	@echo "make soak          run the slow tests"
+	@echo "make mutants       write deliberate bugs into a copy and see the tests notice each"
 	@echo "make check         ruff, mypy, import-linter"
 
 demo: $(VENV)/.installed
@@ -32,6 +33,9 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+mutants: $(VENV)/.installed
+	$(BIN)/python tests/mutants/run.py
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
