@@ -8,6 +8,7 @@ from kafka import errors as kafka_errors
 from kafka.protocol.admin import DescribeConfigsResponse, IncrementalAlterConfigsResponse
 
 from .state import BrokerState, Caller
+from .topic_config import check_topic_name
 
 _TOPIC = 2
 _SET, _DELETE = 0, 1
@@ -29,6 +30,7 @@ def _describe(state: BrokerState, resource: Any, with_synonyms: bool) -> Any:
     result = {"resource_type": resource.resource_type, "resource_name": resource.resource_name}
     try:
         _require_topic(resource)
+        check_topic_name(resource.resource_name)
         topic = state.topics.get(resource.resource_name)
     except kafka_errors.BrokerResponseError as error:
         return _Result(
@@ -53,12 +55,17 @@ async def incremental_alter_configs(state: BrokerState, request: Any, caller: Ca
         code, message = 0, None
         try:
             _require_topic(resource)
+            check_topic_name(resource.resource_name)
             config = state.topics.get(resource.resource_name).config
             changes: dict[str, str | None] = {}
             for change in resource.configs:
                 if change.config_operation not in (_SET, _DELETE):
                     raise kafka_errors.InvalidRequestError("Only SET and DELETE are known here")
                 is_set = change.config_operation == _SET
+                if is_set and change.value is None:
+                    raise kafka_errors.InvalidRequestError(
+                        f"Null value not supported for : {change.name}"
+                    )
                 changes[change.name] = change.value if is_set else None
             if not request.validate_only:
                 config.update(changes)

@@ -103,8 +103,9 @@ def _refusal(state: BrokerState, topic: str, wanted: Any) -> int:
     """Error code that one partition of a commit gets whatever its group; 0 for none."""
     try:
         state.topics.log(topic, wanted.partition_index)
-        metadata = (wanted.committed_metadata or "").encode()
-        if len(metadata) > MAX_OFFSET_METADATA_BYTES:
+        # Kafka's "bytes" are what Java calls the length of a string: units of UTF-16.
+        metadata = (wanted.committed_metadata or "").encode("utf-16-le")
+        if len(metadata) // 2 > MAX_OFFSET_METADATA_BYTES:
             raise kafka_errors.OffsetMetadataTooLargeError()
     except kafka_errors.BrokerResponseError as error:
         return int(error.errno)

@@ -10,7 +10,7 @@ from kafka import errors as kafka_errors
 
 from .producer_states import ProducerStates
 from .record_batches import RecordBatch, end_transaction_marker, parse_batch, records_of
-from .settings import TopicConfig
+from .topic_config import TopicConfig
 
 NO_OFFSET = -1
 NO_TIMESTAMP = -1

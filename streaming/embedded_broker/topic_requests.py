@@ -13,8 +13,9 @@ from kafka.protocol.admin import (
 )
 from kafka.protocol.metadata import MetadataResponse
 
-from .settings import HOST, LEADER_EPOCH, NODE_ID, ConfigSource, check_topic_name
+from .settings import HOST, LEADER_EPOCH, NODE_ID
 from .state import BrokerState, Caller
+from .topic_config import ConfigSource, check_topic_name
 from .topics import Topic
 
 _TopicData = MetadataResponse.MetadataResponseTopic

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from kafka import errors as kafka_errors
 
 from .partition_log import PartitionLog
-from .settings import BrokerSettings, TopicConfig, check_topic_name
+from .settings import BrokerSettings
+from .topic_config import TopicConfig, check_topic_name
 
 
 def now_ms() -> int:

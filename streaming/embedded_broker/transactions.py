@@ -65,8 +65,7 @@ class TransactionCoordinator:
             raise kafka_errors.InvalidTransactionTimeoutError()
         transaction = self._transactions.get(transactional_id)
         if transaction is None:
-            if producer_id >= 0:
-                raise kafka_errors.InvalidProducerIdMappingError()
+            # Where one is given it is not looked at: its transactional id may have expired.
             transaction = Transaction(self._new_producer_id(), 0, timeout_ms)
             self._transactions[transactional_id] = transaction
             return transaction.producer_id, transaction.epoch

@@ -36,7 +36,11 @@ _MIN_SESSION_TIMEOUT_MS = 500
 _APACHE_OVERRIDES = {
     "group.min.session.timeout.ms": str(_MIN_SESSION_TIMEOUT_MS),
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
+    # Looks for what has expired at once and often, not after 30 s and every 5 minutes.
+    "log.retention.check.interval.ms": "200",
+    "log.initial.task.delay.ms": "100",
 }
+_APACHE = pytest.StashKey["Broker"]()
 SCRAM_USER, SCRAM_PASSWORD = "shop", "shop-secret"  # what the start script creates
 
 
@@ -45,13 +49,15 @@ class Broker:
     """A broker that a test may use; `security` holds client settings of kafka-python.
 
     `min_session_timeout_ms` is the shortest that a group member may ask for: 6000 on a cluster
-    with default settings, less on the brokers that are started here.
+    with default settings, less on the brokers that are started here; so is `expires_at_once`,
+    whether what has expired is removed within a second.
     """
 
     name: str
     bootstrap_servers: str
     security: dict[str, Any] = field(default_factory=dict)
     min_session_timeout_ms: int = _MIN_SESSION_TIMEOUT_MS
+    expires_at_once: bool = True
     _admin: KafkaAdminClient | None = None
     _topics: list[str] = field(default_factory=list)
 
@@ -207,24 +213,41 @@ def missing_kafka(reason: str) -> NoReturn:
 @pytest.fixture
 def embedded_broker() -> Iterator[Broker]:
     """A fresh embedded broker."""
-    with EmbeddedBroker(min_session_timeout_ms=_MIN_SESSION_TIMEOUT_MS) as running:
+    settings = {"min_session_timeout_ms": _MIN_SESSION_TIMEOUT_MS, "retention_check_ms": 200}
+    with EmbeddedBroker(**settings) as running:
         broker = Broker("embedded", running.bootstrap_servers)
         yield broker
         broker.close()
 
 
 @pytest.fixture(scope="session")
-def apache_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A real Apache Kafka, one for the whole session."""
+def apache_broker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Broker:
+    """A real Apache Kafka, one for the whole session.
+
+    It is the configuration's, not the fixture's: each folder that imports the fixture has one of
+    its own, and a broker takes seconds to start.
+    """
+    config = request.config
+    if _APACHE not in config.stash:
+        stack = contextlib.ExitStack()
+        config.add_cleanup(stack.close)
+        config.stash[_APACHE] = stack.enter_context(_apache(tmp_path_factory.mktemp("kafka")))
+    return config.stash[_APACHE]
+
+
+@contextlib.contextmanager
+def _apache(directory: Path) -> Iterator[Broker]:
     servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
-    if servers:
-        broker = Broker("apache", servers, min_session_timeout_ms=6_000)
-        yield broker
-        broker.delete_topics()
-        broker.close()
+    if not servers:
+        with apache_broker_started(directory) as broker:
+            yield broker
         return
-    with apache_broker_started(tmp_path_factory.mktemp("kafka")) as broker:
-        yield broker
+    broker = Broker("apache", servers, min_session_timeout_ms=6_000, expires_at_once=False)
+    yield broker
+    broker.delete_topics()
+    broker.close()
 
 
 @pytest.fixture(params=["embedded", "apache"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-from types import TracebackType
 from typing import Any
 
 from kafka.record.default_records import DefaultRecordBatchBuilder
@@ -20,17 +19,19 @@ class ProtocolClient:
         self._socket = socket.create_connection((host, int(port)), timeout=_TIMEOUT_S)
         self._stream = self._socket.makefile("rb")
 
-    def __enter__(self) -> ProtocolClient:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._stream.close()
         self._socket.close()
+
+    def send_bytes(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def is_closed(self) -> bool:
+        """Whether the broker closes the connection instead of answering; waits for either."""
+        try:
+            return self._stream.read(1) == b""
+        except ConnectionError:
+            return True
 
     def send(self, request: Any, version: int) -> None:
         request.API_VERSION = version
@@ -38,7 +39,9 @@ class ProtocolClient:
         self._socket.sendall(request.encode(framed=True, header=True))
 
     def receive(self, response_class: Any, version: int) -> Any:
-        (size,) = struct.unpack(">i", self._stream.read(4))
+        head = self._stream.read(4)
+        assert head, "the broker closed the connection"
+        (size,) = struct.unpack(">i", head)
         return response_class.decode(self._stream.read(size), version=version, header=True)
 
     def call(self, request: Any, response_class: Any, version: int) -> Any:

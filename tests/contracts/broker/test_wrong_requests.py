@@ -1,0 +1,438 @@
+"""Wrong requests: both brokers answer with the same code, or by closing the connection."""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections.abc import Callable
+
+import pytest
+from broker_fixtures import Broker, unique
+from kafka import errors as kafka_errors
+from kafka.protocol.admin import (
+    CreatePartitionsRequest,
+    CreatePartitionsResponse,
+    CreateTopicsRequest,
+    CreateTopicsResponse,
+    DeleteGroupsRequest,
+    DeleteGroupsResponse,
+    DeleteRecordsRequest,
+    DeleteRecordsResponse,
+    DeleteTopicsRequest,
+    DeleteTopicsResponse,
+    DescribeConfigsRequest,
+    DescribeConfigsResponse,
+    DescribeGroupsRequest,
+    DescribeGroupsResponse,
+    IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+)
+from kafka.protocol.consumer import (
+    FetchResponse,
+    LeaveGroupRequest,
+    LeaveGroupResponse,
+    OffsetDeleteRequest,
+    OffsetDeleteResponse,
+    OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse,
+)
+from kafka.protocol.metadata import (
+    FindCoordinatorRequest,
+    FindCoordinatorResponse,
+    MetadataRequest,
+    MetadataResponse,
+)
+from protocol_client import ProtocolClient, record_batch
+from raw_requests import (
+    add_partition,
+    commit,
+    coordinated,
+    fetch,
+    fetch_request,
+    heartbeat,
+    init_producer,
+    join,
+    list_offset,
+    produce,
+    sync,
+)
+
+Ask = Callable[[ProtocolClient, str, str], int]
+
+_TOPIC_RESOURCE = 2
+
+
+def _create(client: ProtocolClient, *topics: str, **options: object) -> list[int]:
+    Topic = CreateTopicsRequest.CreatableTopic
+    plain: dict[str, object] = {"num_partitions": 1, "replication_factor": 1}
+    wanted = [
+        Topic(**(plain | {"name": name, "assignments": [], "configs": []} | options))
+        for name in topics
+    ]
+    request = CreateTopicsRequest(topics=wanted, timeout_ms=5000, validate_only=True)
+    return [t.error_code for t in client.call(request, CreateTopicsResponse, 5).topics]
+
+
+def _create_with_null(client: ProtocolClient) -> int:
+    Config = CreateTopicsRequest.CreatableTopic.CreatableTopicConfig
+    return _create(client, unique("t"), configs=[Config(name="retention.ms", value=None)])[0]
+
+
+def _create_on_unknown_broker(client: ProtocolClient) -> int:
+    Replicas = CreateTopicsRequest.CreatableTopic.CreatableReplicaAssignment
+    where = [Replicas(partition_index=0, broker_ids=[99])]
+    return _create(
+        client, unique("t"), num_partitions=-1, replication_factor=-1, assignments=where
+    )[0]
+
+
+def _grow(client: ProtocolClient, topic: str, count: int) -> int:
+    Topic = CreatePartitionsRequest.CreatePartitionsTopic
+    request = CreatePartitionsRequest(
+        topics=[Topic(name=topic, count=count, assignments=None)],
+        timeout_ms=5000,
+        validate_only=False,
+    )
+    return int(client.call(request, CreatePartitionsResponse, 2).results[0].error_code)
+
+
+def _delete_records(client: ProtocolClient, topic: str, offset: int, partition: int = 0) -> int:
+    Topic = DeleteRecordsRequest.DeleteRecordsTopic
+    Partition = Topic.DeleteRecordsPartition
+    request = DeleteRecordsRequest(
+        topics=[
+            Topic(name=topic, partitions=[Partition(partition_index=partition, offset=offset)])
+        ],
+        timeout_ms=5000,
+    )
+    answer = client.call(request, DeleteRecordsResponse, 1)
+    return int(answer.topics[0].partitions[0].error_code)
+
+
+def _delete_topic(client: ProtocolClient, name: str | None, topic_id: uuid.UUID) -> int:
+    Topic = DeleteTopicsRequest.DeleteTopicState
+    request = DeleteTopicsRequest(topics=[Topic(name=name, topic_id=topic_id)], timeout_ms=5000)
+    return int(client.call(request, DeleteTopicsResponse, 6).responses[0].error_code)
+
+
+def _describe_configs(client: ProtocolClient, name: str) -> int:
+    Resource = DescribeConfigsRequest.DescribeConfigsResource
+    resource = Resource(
+        resource_type=_TOPIC_RESOURCE, resource_name=name, configuration_keys=["retention.ms"]
+    )
+    request = DescribeConfigsRequest(resources=[resource], include_synonyms=False)
+    return int(client.call(request, DescribeConfigsResponse, 2).results[0].error_code)
+
+
+def _set_config(client: ProtocolClient, topic: str, name: str, value: str | None) -> int:
+    Resource = IncrementalAlterConfigsRequest.AlterConfigsResource
+    change = Resource.AlterableConfig(name=name, config_operation=0, value=value)
+    resource = Resource(resource_type=_TOPIC_RESOURCE, resource_name=topic, configs=[change])
+    request = IncrementalAlterConfigsRequest(resources=[resource], validate_only=False)
+    answer = client.call(request, IncrementalAlterConfigsResponse, 0)
+    return int(answer.responses[0].error_code)
+
+
+def _metadata(client: ProtocolClient, name: str | None, topic_id: uuid.UUID) -> int:
+    Topic = MetadataRequest.MetadataRequestTopic
+    request = MetadataRequest(
+        topics=[Topic(name=name, topic_id=topic_id)], allow_auto_topic_creation=False
+    )
+    return int(client.call(request, MetadataResponse, 12).topics[0].error_code)
+
+
+def _leave(client: ProtocolClient, group: str) -> int:
+    Identity = LeaveGroupRequest.MemberIdentity
+    first = join(client, group)
+    sync(client, group, 1, first.member_id, {})
+    request = LeaveGroupRequest(group_id=group, members=[Identity(member_id="nobody")])
+    return int(client.call(request, LeaveGroupResponse, 5).members[0].error_code)
+
+
+def _find_coordinator(client: ProtocolClient, key: str, kind: int) -> int:
+    request = FindCoordinatorRequest(key=key, key_type=kind)
+    return int(client.call(request, FindCoordinatorResponse, 2).error_code)
+
+
+def _describe_group(client: ProtocolClient, group: str, version: int) -> int:
+    coordinated(client, group)
+    request = DescribeGroupsRequest(groups=[group], include_authorized_operations=False)
+    return int(client.call(request, DescribeGroupsResponse, version).groups[0].error_code)
+
+
+def _delete_group(client: ProtocolClient, group: str) -> int:
+    coordinated(client, group)
+    request = DeleteGroupsRequest(groups_names=[group])
+    return int(client.call(request, DeleteGroupsResponse, 2).results[0].error_code)
+
+
+def _delete_offsets(client: ProtocolClient, group: str, topic: str) -> int:
+    coordinated(client, group)
+    Topic = OffsetDeleteRequest.OffsetDeleteRequestTopic
+    Partition = Topic.OffsetDeleteRequestPartition
+    request = OffsetDeleteRequest(
+        group_id=group, topics=[Topic(name=topic, partitions=[Partition(partition_index=0)])]
+    )
+    return int(client.call(request, OffsetDeleteResponse, 0).error_code)
+
+
+def _epoch_end(client: ProtocolClient, topic: str, current_epoch: int) -> int:
+    Topic = OffsetForLeaderEpochRequest.OffsetForLeaderTopic
+    wanted = Topic.OffsetForLeaderPartition(
+        partition=0, current_leader_epoch=current_epoch, leader_epoch=0
+    )
+    request = OffsetForLeaderEpochRequest(
+        replica_id=-1, topics=[Topic(topic=topic, partitions=[wanted])]
+    )
+    answer = client.call(request, OffsetForLeaderEpochResponse, 4)
+    return int(answer.topics[0].partitions[0].error_code)
+
+
+def _unknown_session(client: ProtocolClient, topic: str) -> int:
+    return int(client.call(fetch_request(topic, 0, session_id=77), FetchResponse, 11).error_code)
+
+
+def _two_batches() -> bytes:
+    return record_batch(b"x") + record_batch(b"y")
+
+
+def _with_bits(attributes: int) -> bytes:
+    """A batch with these attributes and a CRC that is right."""
+    from kafka.record.util import calc_crc32c
+
+    batch = bytearray(record_batch(b"x", producer_id=1, epoch=0, sequence=0))
+    struct.pack_into(">h", batch, 21, attributes)
+    struct.pack_into(">I", batch, 17, calc_crc32c(bytes(batch[21:])))
+    return bytes(batch)
+
+
+_NO_ID = uuid.UUID(int=0)
+_E = kafka_errors
+
+#: What is asked (connection, an empty topic, a new group) -> the error that answers it.
+WRONG: dict[str, tuple[Ask, type[kafka_errors.BrokerResponseError]]] = {
+    "produce: acks that are none": (
+        lambda c, t, g: produce(c, t, record_batch(b"x"), acks=2).error_code,
+        _E.InvalidRequiredAcksError,
+    ),
+    "produce: two batches": (
+        lambda c, t, g: produce(c, t, _two_batches()).error_code,
+        _E.InvalidRecordError,
+    ),
+    "produce: a partition too many": (
+        lambda c, t, g: produce(c, t, record_batch(b"x"), partition=9).error_code,
+        _E.UnknownTopicOrPartitionError,
+    ),
+    "produce: a control batch": (
+        lambda c, t, g: produce(c, t, _with_bits(0x20)).error_code,
+        _E.InvalidRecordError,
+    ),
+    "fetch: before the beginning": (
+        lambda c, t, g: fetch(c, t, -1).error_code,
+        _E.OffsetOutOfRangeError,
+    ),
+    "fetch: a partition too many": (
+        lambda c, t, g: fetch(c, t, 0, partition=9).error_code,
+        _E.UnknownTopicOrPartitionError,
+    ),
+    "fetch: a leader epoch to come": (
+        lambda c, t, g: fetch(c, t, 0, leader_epoch=1000).error_code,
+        _E.UnknownLeaderEpochError,
+    ),
+    "fetch: a session that is not": (
+        lambda c, t, g: _unknown_session(c, t),
+        _E.FetchSessionIdNotFoundError,
+    ),
+    "list offsets: a partition too many": (
+        lambda c, t, g: list_offset(c, t, -1, partition=9).error_code,
+        _E.UnknownTopicOrPartitionError,
+    ),
+    "list offsets: a leader epoch to come": (
+        lambda c, t, g: list_offset(c, t, -1, leader_epoch=1000).error_code,
+        _E.UnknownLeaderEpochError,
+    ),
+    "end of epoch: a leader epoch to come": (
+        lambda c, t, g: _epoch_end(c, t, 1000),
+        _E.UnknownLeaderEpochError,
+    ),
+    "delete records: beyond the end": (
+        lambda c, t, g: _delete_records(c, t, 5),
+        _E.OffsetOutOfRangeError,
+    ),
+    "delete records: a negative offset": (
+        lambda c, t, g: _delete_records(c, t, -2),
+        _E.OffsetOutOfRangeError,
+    ),
+    "delete records: a partition too many": (
+        lambda c, t, g: _delete_records(c, t, 0, partition=9),
+        _E.UnknownTopicOrPartitionError,
+    ),
+    "create: one name twice": (
+        lambda c, t, g: max(_create(c, "twice", "twice")),
+        _E.InvalidRequestError,
+    ),
+    "create: no partitions": (
+        lambda c, t, g: _create(c, unique("t"), num_partitions=0)[0],
+        _E.InvalidPartitionsError,
+    ),
+    "create: no replicas": (
+        lambda c, t, g: _create(c, unique("t"), replication_factor=0)[0],
+        _E.InvalidReplicationFactorError,
+    ),
+    "create: a setting without value": (
+        lambda c, t, g: _create_with_null(c),
+        _E.InvalidConfigurationError,
+    ),
+    "create: on a broker that is not": (
+        lambda c, t, g: _create_on_unknown_broker(c),
+        _E.InvalidReplicationAssignmentError,
+    ),
+    "create: the name is a dot": (lambda c, t, g: _create(c, ".")[0], _E.InvalidTopicError),
+    "grow: fewer partitions": (lambda c, t, g: _grow(c, t, 0), _E.InvalidPartitionsError),
+    "grow: as many partitions": (lambda c, t, g: _grow(c, t, 1), _E.InvalidPartitionsError),
+    "grow: an unknown topic": (
+        lambda c, t, g: _grow(c, unique("t"), 5),
+        _E.UnknownTopicOrPartitionError,
+    ),
+    "delete: an unknown topic": (
+        lambda c, t, g: _delete_topic(c, unique("t"), _NO_ID),
+        _E.UnknownTopicOrPartitionError,
+    ),
+    "delete: an unknown id": (
+        lambda c, t, g: _delete_topic(c, None, uuid.uuid4()),
+        _E.UnknownTopicIdError,
+    ),
+    "metadata: an unknown id": (
+        lambda c, t, g: _metadata(c, None, uuid.uuid4()),
+        _E.UnknownTopicIdError,
+    ),
+    "metadata: a name that cannot be": (
+        lambda c, t, g: _metadata(c, "a b", _NO_ID),
+        _E.InvalidTopicError,
+    ),
+    "settings: of an unknown topic": (
+        lambda c, t, g: _describe_configs(c, unique("t")),
+        _E.UnknownTopicOrPartitionError,
+    ),
+    "settings: of a name that cannot be": (
+        lambda c, t, g: _describe_configs(c, "a b"),
+        _E.InvalidTopicError,
+    ),
+    "settings: set on an unknown topic": (
+        lambda c, t, g: _set_config(c, unique("t"), "retention.ms", "5"),
+        _E.UnknownTopicOrPartitionError,
+    ),
+    "settings: set on a name that cannot be": (
+        lambda c, t, g: _set_config(c, "a b", "retention.ms", "5"),
+        _E.InvalidTopicError,
+    ),
+    "settings: an unknown one": (
+        lambda c, t, g: _set_config(c, t, "no.such", "5"),
+        _E.InvalidConfigurationError,
+    ),
+    "settings: set to nothing": (
+        lambda c, t, g: _set_config(c, t, "retention.ms", None),
+        _E.InvalidRequestError,
+    ),
+    "coordinator: of a thing that is not": (
+        lambda c, t, g: _find_coordinator(c, g, 9),
+        _E.InvalidRequestError,
+    ),
+    "join: no group": (lambda c, t, g: join(c, "").error_code, _E.InvalidGroupIdError),
+    "join: no protocol": (
+        lambda c, t, g: join(c, g, protocols=()).error_code,
+        _E.InconsistentGroupProtocolError,
+    ),
+    "join: too long a session": (
+        lambda c, t, g: join(c, g, timeout_ms=1_800_001).error_code,
+        _E.InvalidSessionTimeoutError,
+    ),
+    "join: a member that is not": (
+        lambda c, t, g: join(c, g, "nobody").error_code,
+        _E.UnknownMemberIdError,
+    ),
+    "sync: an unknown group": (
+        lambda c, t, g: (coordinated(c, g), sync(c, g, 1, "nobody", {}).error_code)[1],
+        _E.UnknownMemberIdError,
+    ),
+    "heartbeat: an unknown group": (
+        lambda c, t, g: (coordinated(c, g), heartbeat(c, g, "nobody", 1))[1],
+        _E.UnknownMemberIdError,
+    ),
+    "heartbeat: no group": (
+        lambda c, t, g: heartbeat(c, "", "nobody", 1),
+        _E.InvalidGroupIdError,
+    ),
+    "leave: a member that is not": (lambda c, t, g: _leave(c, g), _E.UnknownMemberIdError),
+    "commit: a generation of no group": (
+        lambda c, t, g: commit(c, "", t, 1, "m", 1),
+        _E.IllegalGenerationError,
+    ),
+    "commit: the group without a name is one": (
+        lambda c, t, g: commit(c, "", t, 1),
+        _E.NoError,
+    ),
+    "describe: an unknown group": (
+        lambda c, t, g: _describe_group(c, g, 6),
+        _E.GroupIdNotFoundError,
+    ),
+    "describe: an unknown group, once no error": (
+        lambda c, t, g: _describe_group(c, g, 5),
+        _E.NoError,
+    ),
+    "delete: an unknown group": (lambda c, t, g: _delete_group(c, g), _E.GroupIdNotFoundError),
+    "delete: offsets of an unknown group": (
+        lambda c, t, g: _delete_offsets(c, g, t),
+        _E.GroupIdNotFoundError,
+    ),
+    "transactions: an empty id": (
+        lambda c, t, g: init_producer(c, "").error_code,
+        _E.InvalidRequestError,
+    ),
+    "transactions: no timeout": (
+        lambda c, t, g: init_producer(c, g, timeout_ms=0).error_code,
+        _E.InvalidTransactionTimeoutError,
+    ),
+    "transactions: a producer that never was gets an id": (
+        lambda c, t, g: init_producer(c, g, producer_id=123456789, epoch=0).error_code,
+        _E.NoError,
+    ),
+    "transactions: a partition too many": (
+        lambda c, t, g: add_partition(c, g, init_producer(c, g).producer_id, 0, t, 9),
+        _E.UnknownTopicOrPartitionError,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_the_answer_is_this_error(broker: Broker, wire: ProtocolClient, what: str) -> None:
+    ask, error = WRONG[what]
+    topic = broker.topic()
+    code = int(ask(wire, topic, unique("group")))
+    assert kafka_errors.for_code(code) is error
+
+
+def _frame(api: int, version: int, size: int | None = None) -> bytes:
+    body = struct.pack(">hhih", api, version, 7, -1) + bytes(8)
+    return struct.pack(">i", len(body) if size is None else size) + body
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        _frame(999, 0),  # an API that nobody knows
+        _frame(3, 99),  # a version that nobody knows
+        _frame(1, 3),  # one that is too old
+        _frame(18, 0, size=-5),
+        _frame(18, 0, size=200 * 1024 * 1024),
+        struct.pack(">i", 2) + bytes(2),  # no whole header
+    ],
+    ids=["api", "version", "old version", "negative", "too large", "short"],
+)
+def test_what_is_no_request_closes_the_connection(
+    broker: Broker, connect: Callable[[], ProtocolClient], frame: bytes
+) -> None:
+    wrong, good = connect(), connect()
+    wrong.send_bytes(frame)
+    assert wrong.is_closed()
+    assert list_offset(good, broker.topic(), -1).offset == 0  # the others notice nothing
