@@ -7,14 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from session_rec import Ragged, Recommender
+from session_rec import Ragged, Recommender, Slates
 from session_rec.errors import UserError
 from session_rec.predictors import Predictor, dot_products
 from training.fitters import check_installed
@@ -22,6 +22,7 @@ from training.fitters import check_installed
 from .cases import CASES, Case, probes
 
 _SEEDS = ("1", "2")
+K = 7  #: length of the slates of :meth:`Model.slate`
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,24 @@ class Model:
     recommender: Recommender
     contexts: Ragged
     alone: NDArray[np.float32]
+    _slates: dict[int, Slates] = field(default_factory=dict)
 
     @property
     def predictor(self) -> Predictor:
         """The model itself."""
         return self.recommender.predictor
+
+    def slate(self, b: int) -> Slates:
+        """What probe ``b`` is recommended when it is asked alone, K items."""
+        if b not in self._slates:
+            contexts = item_ids([probes()[b]])
+            self._slates[b] = self.recommender.recommend_many(contexts, K)
+        return self._slates[b]
+
+
+def item_ids(contexts: list[list[int]]) -> list[list[str]]:
+    """The contexts as a shop names their items."""
+    return [[f"item-{row}" for row in context] for context in contexts]
 
 
 def read_only(contexts: Ragged) -> Ragged:

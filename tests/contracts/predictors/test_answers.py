@@ -16,7 +16,7 @@ from session_rec.errors import ConfigError
 from session_rec.predictors import predictor_kinds
 
 from .cases import CASES, N_ITEMS, probes
-from .conftest import Model, read_only
+from .conftest import K, Model, item_ids, read_only
 
 #: The first test waits for the trainings, which a busy machine may hold up.
 pytestmark = pytest.mark.timeout(600)
@@ -46,10 +46,6 @@ def assert_same(got: tuple[NDArray, ...], want: tuple[NDArray, ...]) -> None:
     for a, b in zip(got, want, strict=True):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
         assert a.tobytes() == b.tobytes()
-
-
-def item_ids(contexts: list[list[int]]) -> list[list[str]]:
-    return [[f"item-{row}" for row in context] for context in contexts]
 
 
 def test_every_kind_that_can_be_served_is_held_to_the_contract():
@@ -110,21 +106,24 @@ def test_company_changes_no_bit_for_any_size_of_batch(model: Model):
 @given(data=st.data())
 def test_company_changes_no_bit_of_drawn_batches(model: Model, data: st.DataObject):
     places = st.integers(0, len(model.contexts) - 1)
-    which = np.array(data.draw(st.lists(places, min_size=1, max_size=130)))
+    size = data.draw(st.integers(1, 130))
+    which = np.array(data.draw(st.lists(places, min_size=size, max_size=size)))
     batch = read_only(model.contexts.take(which))
     assert_same((model.predictor.score(batch),), (model.alone[which],))
 
     contexts = probes()
-    together = model.recommender.recommend_many(item_ids([contexts[b] for b in which]), 7)
-    distinct, place = np.unique(which, return_inverse=True)
-    alone = [model.recommender.recommend_many(item_ids([contexts[b]]), 7) for b in distinct]
-    assert_same((together.rows,), (np.concatenate([s.rows for s in alone])[place],))
-    assert_same((together.scores,), (np.concatenate([s.scores for s in alone])[place],))
+    together = model.recommender.recommend_many(item_ids([contexts[b] for b in which]), K)
+    alone = [model.slate(b) for b in which.tolist()]
+    assert_same((together.rows,), (np.concatenate([s.rows for s in alone]),))
+    assert_same((together.scores,), (np.concatenate([s.scores for s in alone]),))
     assert together.fallback.tolist() == [not contexts[b] for b in which]
 
 
 def test_the_recommender_shows_what_the_model_ranks(model: Model):
-    contexts = [context for context in probes() if context]
+    contexts = [*probes(), [], [7]]
+    ranked = np.concatenate([model.alone, model.alone[:2]])
+    ranked[-1] = model.predictor.score(Ragged.from_lists([[7]]))[0]
+    ranked[[not context for context in contexts]] = model.recommender.catalog.count
     blocked = frozenset(f"item-{row}" for row in range(0, N_ITEMS, 3))
     shown = np.arange(N_ITEMS) % 3 != 0
     for exclude_seen in (False, True):
@@ -133,8 +132,7 @@ def test_the_recommender_shows_what_the_model_ranks(model: Model):
             hidden[b, context] |= exclude_seen
         policy = Policy(exclude_seen=exclude_seen, blocked_items=blocked)
         slates = model.recommender.with_policy(policy).recommend_many(item_ids(contexts), 9)
-        known = model.alone[[b for b, context in enumerate(probes()) if context]]
-        assert_same((slates.rows, slates.scores), sorted_slates(known, 9, hidden))
+        assert_same((slates.rows, slates.scores), sorted_slates(ranked, 9, hidden))
 
 
 def test_without_a_known_item_the_popular_slate_is_shown(model: Model):
