@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from session_rec import Catalog
 from session_rec.errors import DataError
 from session_rec.evaluation.confidence import first_item_confidence
 from session_rec.evaluation.evaluate import SLATE, evaluate
@@ -20,7 +21,8 @@ from session_rec.evaluation.names import distinct_names, outcome_files
 from session_rec.evaluation.outcome_columns import codes_by_appearance
 from session_rec.evaluation.outcome_files import check_replaceable, find_file, read_header
 from session_rec.evaluation.outcomes import Outcomes, OutcomesHeader
-from session_rec.evaluation.protocol import Protocol
+from session_rec.evaluation.protocol import Protocol, items_fingerprint
+from session_rec.predictors.item2vec import ContextVectorConfig, Item2Vec
 
 
 @pytest.fixture
@@ -299,6 +301,31 @@ def test_confidence_by_hand():
     huge = np.array([[1e30, 0]], np.float32)
     for logits in (True, False):
         assert first_item_confidence(huge, huge[:, 0], np.array([logits])).tolist() == [1]
+
+
+def test_logits_become_a_softmax_but_counts_of_the_fallback_a_share(recommender, log, asked):
+    catalog = recommender.catalog
+    vectors = np.random.default_rng(0).normal(size=(len(catalog), 8)).astype(np.float32)
+    model = Item2Vec.from_vectors(vectors, vectors, catalog.count, ContextVectorConfig())
+    other = dataclasses.replace(recommender, predictor=model)
+    found = Outcomes.of(
+        evaluate(other, log, name="m", split="t", keep_shown=True), other, log
+    ).confidence.tolist()
+    kinds = set()
+    for (_, context, _), confidence in zip(asked, found, strict=True):
+        known = any(catalog.row(i) >= 0 for i in context)
+        kinds.add(known)
+        scores = other.score(other.encode([context]))[0].astype(float)
+        weight = np.exp(scores) if known else catalog.count
+        assert confidence == pytest.approx(weight.max() / weight.sum(), rel=1e-5)
+    assert kinds == {True, False}
+
+
+def test_a_catalog_is_known_by_its_items_alone():
+    abc = items_fingerprint(Catalog(("a", "b", "c"), np.array([1, 2, 3])))
+    assert abc == items_fingerprint(Catalog(("c", "a", "b"), np.array([0, 0, 9])))
+    assert abc != items_fingerprint(Catalog(("a", "b", "d"), np.array([1, 2, 3])))
+    assert abc != items_fingerprint(Catalog(("a", "bc"), np.array([1, 2])))
 
 
 def test_files_need_no_pandas(saved):
