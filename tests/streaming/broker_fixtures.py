@@ -89,11 +89,11 @@ class Broker:
                 )
             ]
         )
-        self._wait_until_led(name, partitions)
+        self.wait_until_led(name, partitions)
         return name
 
-    def _wait_until_led(self, topic: str, partitions: int) -> None:
-        # A real broker announces a topic a moment before it leads the partitions.
+    def wait_until_led(self, topic: str, partitions: int) -> None:
+        """Returns once the partitions can be read: a real broker announces a topic before that."""
         ends = {TopicPartition(topic, index): OffsetSpec.LATEST for index in range(partitions)}
         deadline = time.monotonic() + 10
         while True:

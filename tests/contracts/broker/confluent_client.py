@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from client_contract import (
@@ -12,13 +12,12 @@ from client_contract import (
     Admin,
     Client,
     Consumer,
-    Fenced,
     Headers,
     OffsetLost,
     Producer,
     Record,
-    Refused,
 )
+from confluent_admin import ConfluentAdmin, errors, raised
 from confluent_kafka import (
     TIMESTAMP_LOG_APPEND_TIME,
     KafkaError,
@@ -30,30 +29,9 @@ from confluent_kafka import Consumer as LibConsumer
 from confluent_kafka import Producer as LibProducer
 from confluent_kafka.admin import (
     AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ConfigSource,
-    NewTopic,
-    ResourceType,
 )
 
 _NO_OFFSET = -1001
-_FENCED = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
-
-
-def _raised(error: KafkaError) -> Exception:
-    if error.code() in _FENCED or error.fatal():
-        return Fenced(error.str())
-    return Refused(error.code(), error.str())
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except KafkaException as e:
-        raise _raised(e.args[0]) from e
 
 
 class _Producer(Producer):
@@ -83,7 +61,7 @@ class _Producer(Producer):
 
     def _sent(self, topic: str, values: Sequence[bytes | None], **options: Any) -> list[int]:
         reports: list[tuple[KafkaError | None, Message]] = []
-        with _errors():
+        with errors():
             for value in values:
                 self._producer.produce(
                     topic,
@@ -94,25 +72,25 @@ class _Producer(Producer):
             assert self._producer.flush(TIMEOUT_S) == 0
         for error, _ in reports:
             if error is not None:
-                raise _raised(error)
+                raise raised(error)
         return [message.offset() for _, message in reports]
 
     def begin(self) -> None:
-        with _errors():
+        with errors():
             self._producer.begin_transaction()
 
     def commit(self) -> None:
-        with _errors():
+        with errors():
             self._producer.commit_transaction(TIMEOUT_S)
 
     def abort(self) -> None:
-        with _errors():
+        with errors():
             self._producer.abort_transaction(TIMEOUT_S)
 
     def send_offsets(
         self, topic: str, offsets: Mapping[int, tuple[int, str]], metadata: Any
     ) -> None:
-        with _errors():
+        with errors():
             self._producer.send_offsets_to_transaction(_offsets(topic, offsets), metadata)
 
     def close(self) -> None:
@@ -173,7 +151,7 @@ class _Consumer(Consumer):
             elif error.code() == KafkaError._AUTO_OFFSET_RESET:
                 raise OffsetLost(error.str())
             else:
-                raise _raised(error)
+                raise raised(error)
         return records
 
     @property
@@ -182,14 +160,14 @@ class _Consumer(Consumer):
         return self._partitions
 
     def commit(self, topic: str, offsets: Mapping[int, tuple[int, str]]) -> None:
-        with _errors():
+        with errors():
             done = self._consumer.commit(offsets=_offsets(topic, offsets), asynchronous=False)
         for partition in done:
             if partition.error is not None:
-                raise _raised(partition.error)
+                raise raised(partition.error)
 
     def committed(self, topic: str, partition: int) -> tuple[int, str] | None:
-        with _errors():
+        with errors():
             (found,) = self._consumer.committed([TopicPartition(topic, partition)], TIMEOUT_S)
         return None if found.offset == _NO_OFFSET else (found.offset, found.metadata or "")
 
@@ -215,50 +193,6 @@ class _Consumer(Consumer):
 
     def close(self) -> None:
         self._consumer.close()
-
-
-class _Admin(Admin):
-    def __init__(self, admin: AdminClient) -> None:
-        self._admin = admin
-
-    def create(
-        self,
-        topic: str,
-        partitions: int = 1,
-        configs: Mapping[str, str] | None = None,
-        replication: int = 1,
-    ) -> None:
-        new = NewTopic(topic, partitions, replication, config=dict(configs or {}))
-        self._finish(self._admin.create_topics([new]))
-
-    def delete(self, topic: str) -> None:
-        self._finish(self._admin.delete_topics([topic]))
-
-    def topics(self) -> dict[str, int]:
-        found = self._admin.list_topics(timeout=TIMEOUT_S).topics
-        return {name: len(topic.partitions) for name, topic in found.items()}
-
-    def configs(self, topic: str, *names: str) -> dict[str, tuple[str | None, bool]]:
-        resource = ConfigResource(ResourceType.TOPIC, topic)
-        entries = self._finish(self._admin.describe_configs([resource]))
-        own = ConfigSource.DYNAMIC_TOPIC_CONFIG.value
-        return {name: (entries[name].value, entries[name].source == own) for name in names}
-
-    def set_config(self, topic: str, name: str, value: str) -> None:
-        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        self._finish(self._admin.incremental_alter_configs([resource]))
-
-    def delete_records(self, topic: str, before: int) -> None:
-        self._finish(self._admin.delete_records([TopicPartition(topic, 0, before)]))
-
-    def _finish(self, futures: Mapping[Any, Any]) -> Any:
-        (future,) = futures.values()
-        with _errors():
-            return future.result(TIMEOUT_S)
-
-    def close(self) -> None:
-        self._admin.poll(0)
 
 
 class ConfluentClient(Client):
@@ -314,7 +248,7 @@ class ConfluentClient(Client):
         return _Consumer(LibConsumer(settings))
 
     def _admin(self) -> Admin:
-        return _Admin(AdminClient({"bootstrap.servers": self.servers, "log_level": 0}))
+        return ConfluentAdmin(AdminClient({"bootstrap.servers": self.servers, "log_level": 0}))
 
 
 def _offsets(topic: str, offsets: Mapping[int, tuple[int, str]]) -> list[TopicPartition]:

@@ -9,7 +9,8 @@ from broker_fixtures import Broker, unique
 from kafka import errors as kafka_errors
 from kafka.protocol.consumer import JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse
 from protocol_client import ProtocolClient
-from raw_requests import OK, commit, committed, coordinated, heartbeat, join, join_request, sync
+from raw_groups import commit, committed, heartbeat, join, join_request, sync
+from raw_requests import OK, coordinated
 
 ILLEGAL = kafka_errors.IllegalGenerationError.errno
 UNKNOWN = kafka_errors.UnknownMemberIdError.errno

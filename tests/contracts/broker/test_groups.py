@@ -9,7 +9,8 @@ from kafka import errors as kafka_errors
 from kafka.structs import TopicPartition
 from members import Member, wait_for
 from protocol_client import ProtocolClient
-from raw_requests import OK, heartbeat
+from raw_groups import heartbeat
+from raw_requests import OK
 
 ALL = {0, 1, 2, 3}
 

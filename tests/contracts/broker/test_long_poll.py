@@ -10,7 +10,7 @@ from broker_fixtures import Broker
 from client_contract import Client
 from kafka import errors as kafka_errors
 from protocol_client import ProtocolClient, record_batch
-from raw_requests import fetch, produce
+from raw_records import fetch, produce
 
 WAIT_MS = 20_000  #: never slept to its end, or the test says so
 SOON_S = 10.0

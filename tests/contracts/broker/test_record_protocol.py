@@ -9,7 +9,7 @@ from broker_fixtures import Broker, unique
 from kafka import errors as kafka_errors
 from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 from protocol_client import ProtocolClient, record_batch
-from raw_requests import fetch, produce
+from raw_records import fetch, produce
 
 OUT_OF_ORDER = kafka_errors.OutOfOrderSequenceNumberError.errno
 

@@ -10,7 +10,7 @@ from broker_fixtures import Broker
 from client_contract import Client, OffsetLost, Refused
 from kafka import errors as kafka_errors
 from protocol_client import ProtocolClient, record_batch
-from raw_requests import fetch, list_offset, produce
+from raw_records import fetch, list_offset, produce
 
 OUT_OF_RANGE = kafka_errors.OffsetOutOfRangeError.errno
 EARLIEST, LATEST = -2, -1

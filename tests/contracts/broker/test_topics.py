@@ -9,7 +9,7 @@ from kafka import errors as kafka_errors
 from kafka.admin import NewTopic
 from members import wait_for
 from protocol_client import ProtocolClient, record_batch
-from raw_requests import fetch, produce
+from raw_records import fetch, produce
 
 
 def refused(error: type[kafka_errors.KafkaError], admin: Admin, *args: object) -> None:
@@ -132,6 +132,6 @@ def test_a_deleted_topic_is_gone_for_readers_and_writers(
     assert fetch(wire, topic, 0).error_code == code
     # A new topic of the same name begins empty.
     admin.create(topic)
-    broker._wait_until_led(topic, 1)
+    broker.wait_until_led(topic, 1)
     assert produce(wire, topic, record_batch(b"y")).base_offset == 0
     admin.delete(topic)

@@ -6,17 +6,15 @@ from broker_fixtures import Broker, unique
 from kafka import errors as kafka_errors
 from members import wait_for
 from protocol_client import ProtocolClient, record_batch
-from raw_requests import (
-    OK,
+from raw_groups import committed
+from raw_records import fetch, list_offset, produce
+from raw_requests import OK
+from raw_transactions import (
     add_group,
     add_partition,
     commit_in_transaction,
-    committed,
     end_transaction,
-    fetch,
     init_producer,
-    list_offset,
-    produce,
 )
 
 FENCED = kafka_errors.ProducerFencedError.errno

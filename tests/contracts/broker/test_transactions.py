@@ -10,7 +10,8 @@ from client_contract import Client, Fenced, Refused
 from kafka import errors as kafka_errors
 from members import Member, wait_for
 from protocol_client import ProtocolClient
-from raw_requests import committed, list_offset
+from raw_groups import committed
+from raw_records import list_offset
 
 LATEST = -1
 COMMITTED = 1  #: isolation levels of the protocol

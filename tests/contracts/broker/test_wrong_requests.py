@@ -9,136 +9,34 @@ from collections.abc import Callable
 import pytest
 from broker_fixtures import Broker, unique
 from kafka import errors as kafka_errors
-from kafka.protocol.admin import (
-    CreatePartitionsRequest,
-    CreatePartitionsResponse,
-    CreateTopicsRequest,
-    CreateTopicsResponse,
-    DeleteGroupsRequest,
-    DeleteGroupsResponse,
-    DeleteRecordsRequest,
-    DeleteRecordsResponse,
-    DeleteTopicsRequest,
-    DeleteTopicsResponse,
-    DescribeConfigsRequest,
-    DescribeConfigsResponse,
-    DescribeGroupsRequest,
-    DescribeGroupsResponse,
-    IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse,
-)
 from kafka.protocol.consumer import (
     FetchResponse,
     LeaveGroupRequest,
     LeaveGroupResponse,
-    OffsetDeleteRequest,
-    OffsetDeleteResponse,
-    OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse,
-)
-from kafka.protocol.metadata import (
-    FindCoordinatorRequest,
-    FindCoordinatorResponse,
-    MetadataRequest,
-    MetadataResponse,
 )
 from protocol_client import ProtocolClient, record_batch
-from raw_requests import (
-    add_partition,
-    commit,
-    coordinated,
-    fetch,
-    fetch_request,
-    heartbeat,
-    init_producer,
-    join,
-    list_offset,
-    produce,
-    sync,
+from raw_admin import (
+    create,
+    create_on_unknown_broker,
+    create_with_null,
+    delete_group,
+    delete_offsets,
+    delete_records,
+    delete_topic,
+    describe_configs,
+    describe_group,
+    epoch_end,
+    find_coordinator,
+    grow,
+    metadata,
+    set_config,
 )
+from raw_groups import commit, heartbeat, join, sync
+from raw_records import fetch, fetch_request, list_offset, produce
+from raw_requests import coordinated
+from raw_transactions import add_partition, init_producer
 
 Ask = Callable[[ProtocolClient, str, str], int]
-
-_TOPIC_RESOURCE = 2
-
-
-def _create(client: ProtocolClient, *topics: str, **options: object) -> list[int]:
-    Topic = CreateTopicsRequest.CreatableTopic
-    plain: dict[str, object] = {"num_partitions": 1, "replication_factor": 1}
-    wanted = [
-        Topic(**(plain | {"name": name, "assignments": [], "configs": []} | options))
-        for name in topics
-    ]
-    request = CreateTopicsRequest(topics=wanted, timeout_ms=5000, validate_only=True)
-    return [t.error_code for t in client.call(request, CreateTopicsResponse, 5).topics]
-
-
-def _create_with_null(client: ProtocolClient) -> int:
-    Config = CreateTopicsRequest.CreatableTopic.CreatableTopicConfig
-    return _create(client, unique("t"), configs=[Config(name="retention.ms", value=None)])[0]
-
-
-def _create_on_unknown_broker(client: ProtocolClient) -> int:
-    Replicas = CreateTopicsRequest.CreatableTopic.CreatableReplicaAssignment
-    where = [Replicas(partition_index=0, broker_ids=[99])]
-    return _create(
-        client, unique("t"), num_partitions=-1, replication_factor=-1, assignments=where
-    )[0]
-
-
-def _grow(client: ProtocolClient, topic: str, count: int) -> int:
-    Topic = CreatePartitionsRequest.CreatePartitionsTopic
-    request = CreatePartitionsRequest(
-        topics=[Topic(name=topic, count=count, assignments=None)],
-        timeout_ms=5000,
-        validate_only=False,
-    )
-    return int(client.call(request, CreatePartitionsResponse, 2).results[0].error_code)
-
-
-def _delete_records(client: ProtocolClient, topic: str, offset: int, partition: int = 0) -> int:
-    Topic = DeleteRecordsRequest.DeleteRecordsTopic
-    Partition = Topic.DeleteRecordsPartition
-    request = DeleteRecordsRequest(
-        topics=[
-            Topic(name=topic, partitions=[Partition(partition_index=partition, offset=offset)])
-        ],
-        timeout_ms=5000,
-    )
-    answer = client.call(request, DeleteRecordsResponse, 1)
-    return int(answer.topics[0].partitions[0].error_code)
-
-
-def _delete_topic(client: ProtocolClient, name: str | None, topic_id: uuid.UUID) -> int:
-    Topic = DeleteTopicsRequest.DeleteTopicState
-    request = DeleteTopicsRequest(topics=[Topic(name=name, topic_id=topic_id)], timeout_ms=5000)
-    return int(client.call(request, DeleteTopicsResponse, 6).responses[0].error_code)
-
-
-def _describe_configs(client: ProtocolClient, name: str) -> int:
-    Resource = DescribeConfigsRequest.DescribeConfigsResource
-    resource = Resource(
-        resource_type=_TOPIC_RESOURCE, resource_name=name, configuration_keys=["retention.ms"]
-    )
-    request = DescribeConfigsRequest(resources=[resource], include_synonyms=False)
-    return int(client.call(request, DescribeConfigsResponse, 2).results[0].error_code)
-
-
-def _set_config(client: ProtocolClient, topic: str, name: str, value: str | None) -> int:
-    Resource = IncrementalAlterConfigsRequest.AlterConfigsResource
-    change = Resource.AlterableConfig(name=name, config_operation=0, value=value)
-    resource = Resource(resource_type=_TOPIC_RESOURCE, resource_name=topic, configs=[change])
-    request = IncrementalAlterConfigsRequest(resources=[resource], validate_only=False)
-    answer = client.call(request, IncrementalAlterConfigsResponse, 0)
-    return int(answer.responses[0].error_code)
-
-
-def _metadata(client: ProtocolClient, name: str | None, topic_id: uuid.UUID) -> int:
-    Topic = MetadataRequest.MetadataRequestTopic
-    request = MetadataRequest(
-        topics=[Topic(name=name, topic_id=topic_id)], allow_auto_topic_creation=False
-    )
-    return int(client.call(request, MetadataResponse, 12).topics[0].error_code)
 
 
 def _leave(client: ProtocolClient, group: str) -> int:
@@ -147,45 +45,6 @@ def _leave(client: ProtocolClient, group: str) -> int:
     sync(client, group, 1, first.member_id, {})
     request = LeaveGroupRequest(group_id=group, members=[Identity(member_id="nobody")])
     return int(client.call(request, LeaveGroupResponse, 5).members[0].error_code)
-
-
-def _find_coordinator(client: ProtocolClient, key: str, kind: int) -> int:
-    request = FindCoordinatorRequest(key=key, key_type=kind)
-    return int(client.call(request, FindCoordinatorResponse, 2).error_code)
-
-
-def _describe_group(client: ProtocolClient, group: str, version: int) -> int:
-    coordinated(client, group)
-    request = DescribeGroupsRequest(groups=[group], include_authorized_operations=False)
-    return int(client.call(request, DescribeGroupsResponse, version).groups[0].error_code)
-
-
-def _delete_group(client: ProtocolClient, group: str) -> int:
-    coordinated(client, group)
-    request = DeleteGroupsRequest(groups_names=[group])
-    return int(client.call(request, DeleteGroupsResponse, 2).results[0].error_code)
-
-
-def _delete_offsets(client: ProtocolClient, group: str, topic: str) -> int:
-    coordinated(client, group)
-    Topic = OffsetDeleteRequest.OffsetDeleteRequestTopic
-    Partition = Topic.OffsetDeleteRequestPartition
-    request = OffsetDeleteRequest(
-        group_id=group, topics=[Topic(name=topic, partitions=[Partition(partition_index=0)])]
-    )
-    return int(client.call(request, OffsetDeleteResponse, 0).error_code)
-
-
-def _epoch_end(client: ProtocolClient, topic: str, current_epoch: int) -> int:
-    Topic = OffsetForLeaderEpochRequest.OffsetForLeaderTopic
-    wanted = Topic.OffsetForLeaderPartition(
-        partition=0, current_leader_epoch=current_epoch, leader_epoch=0
-    )
-    request = OffsetForLeaderEpochRequest(
-        replica_id=-1, topics=[Topic(topic=topic, partitions=[wanted])]
-    )
-    answer = client.call(request, OffsetForLeaderEpochResponse, 4)
-    return int(answer.topics[0].partitions[0].error_code)
 
 
 def _unknown_session(client: ProtocolClient, topic: str) -> int:
@@ -252,90 +111,90 @@ WRONG: dict[str, tuple[Ask, type[kafka_errors.BrokerResponseError]]] = {
         _E.UnknownLeaderEpochError,
     ),
     "end of epoch: a leader epoch to come": (
-        lambda c, t, g: _epoch_end(c, t, 1000),
+        lambda c, t, g: epoch_end(c, t, 1000),
         _E.UnknownLeaderEpochError,
     ),
     "delete records: beyond the end": (
-        lambda c, t, g: _delete_records(c, t, 5),
+        lambda c, t, g: delete_records(c, t, 5),
         _E.OffsetOutOfRangeError,
     ),
     "delete records: a negative offset": (
-        lambda c, t, g: _delete_records(c, t, -2),
+        lambda c, t, g: delete_records(c, t, -2),
         _E.OffsetOutOfRangeError,
     ),
     "delete records: a partition too many": (
-        lambda c, t, g: _delete_records(c, t, 0, partition=9),
+        lambda c, t, g: delete_records(c, t, 0, partition=9),
         _E.UnknownTopicOrPartitionError,
     ),
     "create: one name twice": (
-        lambda c, t, g: max(_create(c, "twice", "twice")),
+        lambda c, t, g: max(create(c, "twice", "twice")),
         _E.InvalidRequestError,
     ),
     "create: no partitions": (
-        lambda c, t, g: _create(c, unique("t"), num_partitions=0)[0],
+        lambda c, t, g: create(c, unique("t"), num_partitions=0)[0],
         _E.InvalidPartitionsError,
     ),
     "create: no replicas": (
-        lambda c, t, g: _create(c, unique("t"), replication_factor=0)[0],
+        lambda c, t, g: create(c, unique("t"), replication_factor=0)[0],
         _E.InvalidReplicationFactorError,
     ),
     "create: a setting without value": (
-        lambda c, t, g: _create_with_null(c),
+        lambda c, t, g: create_with_null(c),
         _E.InvalidConfigurationError,
     ),
     "create: on a broker that is not": (
-        lambda c, t, g: _create_on_unknown_broker(c),
+        lambda c, t, g: create_on_unknown_broker(c),
         _E.InvalidReplicationAssignmentError,
     ),
-    "create: the name is a dot": (lambda c, t, g: _create(c, ".")[0], _E.InvalidTopicError),
-    "grow: fewer partitions": (lambda c, t, g: _grow(c, t, 0), _E.InvalidPartitionsError),
-    "grow: as many partitions": (lambda c, t, g: _grow(c, t, 1), _E.InvalidPartitionsError),
+    "create: the name is a dot": (lambda c, t, g: create(c, ".")[0], _E.InvalidTopicError),
+    "grow: fewer partitions": (lambda c, t, g: grow(c, t, 0), _E.InvalidPartitionsError),
+    "grow: as many partitions": (lambda c, t, g: grow(c, t, 1), _E.InvalidPartitionsError),
     "grow: an unknown topic": (
-        lambda c, t, g: _grow(c, unique("t"), 5),
+        lambda c, t, g: grow(c, unique("t"), 5),
         _E.UnknownTopicOrPartitionError,
     ),
     "delete: an unknown topic": (
-        lambda c, t, g: _delete_topic(c, unique("t"), _NO_ID),
+        lambda c, t, g: delete_topic(c, unique("t"), _NO_ID),
         _E.UnknownTopicOrPartitionError,
     ),
     "delete: an unknown id": (
-        lambda c, t, g: _delete_topic(c, None, uuid.uuid4()),
+        lambda c, t, g: delete_topic(c, None, uuid.uuid4()),
         _E.UnknownTopicIdError,
     ),
     "metadata: an unknown id": (
-        lambda c, t, g: _metadata(c, None, uuid.uuid4()),
+        lambda c, t, g: metadata(c, None, uuid.uuid4()),
         _E.UnknownTopicIdError,
     ),
     "metadata: a name that cannot be": (
-        lambda c, t, g: _metadata(c, "a b", _NO_ID),
+        lambda c, t, g: metadata(c, "a b", _NO_ID),
         _E.InvalidTopicError,
     ),
     "settings: of an unknown topic": (
-        lambda c, t, g: _describe_configs(c, unique("t")),
+        lambda c, t, g: describe_configs(c, unique("t")),
         _E.UnknownTopicOrPartitionError,
     ),
     "settings: of a name that cannot be": (
-        lambda c, t, g: _describe_configs(c, "a b"),
+        lambda c, t, g: describe_configs(c, "a b"),
         _E.InvalidTopicError,
     ),
     "settings: set on an unknown topic": (
-        lambda c, t, g: _set_config(c, unique("t"), "retention.ms", "5"),
+        lambda c, t, g: set_config(c, unique("t"), "retention.ms", "5"),
         _E.UnknownTopicOrPartitionError,
     ),
     "settings: set on a name that cannot be": (
-        lambda c, t, g: _set_config(c, "a b", "retention.ms", "5"),
+        lambda c, t, g: set_config(c, "a b", "retention.ms", "5"),
         _E.InvalidTopicError,
     ),
     "settings: an unknown one": (
-        lambda c, t, g: _set_config(c, t, "no.such", "5"),
+        lambda c, t, g: set_config(c, t, "no.such", "5"),
         _E.InvalidConfigurationError,
     ),
     "settings: set to nothing": (
-        lambda c, t, g: _set_config(c, t, "retention.ms", None),
+        lambda c, t, g: set_config(c, t, "retention.ms", None),
         _E.InvalidRequestError,
     ),
     "coordinator: of a thing that is not": (
-        lambda c, t, g: _find_coordinator(c, g, 9),
+        lambda c, t, g: find_coordinator(c, g, 9),
         _E.InvalidRequestError,
     ),
     "join: no group": (lambda c, t, g: join(c, "").error_code, _E.InvalidGroupIdError),
@@ -373,16 +232,16 @@ WRONG: dict[str, tuple[Ask, type[kafka_errors.BrokerResponseError]]] = {
         _E.NoError,
     ),
     "describe: an unknown group": (
-        lambda c, t, g: _describe_group(c, g, 6),
+        lambda c, t, g: describe_group(c, g, 6),
         _E.GroupIdNotFoundError,
     ),
     "describe: an unknown group, once no error": (
-        lambda c, t, g: _describe_group(c, g, 5),
+        lambda c, t, g: describe_group(c, g, 5),
         _E.NoError,
     ),
-    "delete: an unknown group": (lambda c, t, g: _delete_group(c, g), _E.GroupIdNotFoundError),
+    "delete: an unknown group": (lambda c, t, g: delete_group(c, g), _E.GroupIdNotFoundError),
     "delete: offsets of an unknown group": (
-        lambda c, t, g: _delete_offsets(c, g, t),
+        lambda c, t, g: delete_offsets(c, g, t),
         _E.GroupIdNotFoundError,
     ),
     "transactions: an empty id": (
