@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(600)
 #: Shows everything; one mask for all contexts; few items left; none left.
 SHARES_BLOCKED = (0.0, 0.5, 0.99, 1.0)
 
-examples = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def sorted_slates(
