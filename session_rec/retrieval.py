@@ -26,7 +26,7 @@ def check_finite(scores: NDArray[np.float32]) -> None:
 
     >>> check_finite(np.array([[0.5, np.nan]], np.float32))
     Traceback (most recent call last):
-    session_rec.retrieval.NonFiniteScoreError: the model gave a score that is NaN or infinite
+    session_rec.retrieval.NonFiniteScoreError: the model gave a score that is NaN or infinite: ...
     """
     # One pass and no [B, N] mask: the sum is finite unless a term is not (or it overflows,
     # which the exact check then decides).
