@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from boundary_events import Draft
+from boundary_events import Draft, edges
 from daemon_lives import Shop
 from kafka import TopicPartition
 from memory_kafka import EVENTS, Fault
@@ -225,3 +225,23 @@ def test_a_member_that_has_not_heard_cannot_commit_over_the_new_one() -> None:
     assert shop.cluster.commits[tp].offset == 0 and shop.predictions == {}
     shop.finish()
     assert len(shop.predictions) == 5
+
+
+def test_a_restart_knows_the_stream_time_that_an_erased_session_left() -> None:
+    """No live session is as new as stream time: it is read from the commit. Without it the last
+    event, 13 ms behind, would not be late."""
+    at = edges(HOW).index
+    shop = shop_with(
+        [
+            Draft("click", "a", edge=at(0)),
+            Draft("erasure", "a"),
+            Draft("click", "b", edge=at(-5)),
+        ]
+    )
+    shop.round("one", 9, FINE)
+    shop.kill("one")
+    shop.append(Draft("click", "7", edge=at(-13)), 0)
+    verdicts = shop.streams[TopicPartition(EVENTS, 0)].verdicts
+    assert [v.fate for v in verdicts.values()] == ["emitted", "tombstones", "emitted", "late"]
+    shop.finish()
+    assert sorted(shop.predictions) == ["events-0-0", "events-0-2"]
