@@ -39,6 +39,7 @@ from session_rec.ragged import Ragged
 from session_rec.recommender import Recommender
 from session_rec.sessions import SessionRules
 from training.fitters import FitData, Fitted, fit_model
+from training.leakage.certify import FittedOn, certify
 from training.train import build_catalog
 
 #: The rules of the published protocols: sessions as given, position order.
@@ -57,20 +58,29 @@ def run_recipe(
     min_prefix: int,
     run_dir: Path,
 ) -> Row:
-    """Trains, writes the model directory, and scores ``scored`` from what was written."""
+    """Trains, writes the model directory, and scores ``scored`` from what was written.
+
+    Raises:
+        LeakageError: the model leaks, or was fitted on a session of the file's test split.
+    """
     split = "test" if final else "validation"
     catalog = build_catalog(train)
     place = run_dir / data.name / split / f"{recipe.name}-{recipe.config_hash}-{recipe.seed}"
-    fitted = fit_model(
-        recipe.kind,
-        FitData(
-            train.training_sessions(catalog, RULES),
-            Ragged.from_lists([]) if final else scored.training_sessions(catalog, RULES),
-            len(catalog),
-            place / "run",
-            err,
-        ),
+    fit_data = FitData(
+        train.training_sessions(catalog, RULES),
+        Ragged.from_lists([]) if final else scored.training_sessions(catalog, RULES),
+        len(catalog),
+        place / "run",
+        err,
+    )
+    fitted = fit_model(recipe.kind, fit_data, recipe.settings)
+    certificate = certify(
+        catalog,
+        fitted,
+        RULES,
         recipe.settings,
+        FittedOn(fit_data, train, None if final else scored, data.test),
+        console=err,
     )
     save_bundle(
         place / "model",
@@ -79,6 +89,7 @@ def run_recipe(
         RULES,
         data_fingerprint=train.fingerprint,
         training={"settings": recipe.settings.model_dump(mode="json")},
+        leakage=certificate,
         replace=True,
     )
     recommender = Recommender.load(place / "model")

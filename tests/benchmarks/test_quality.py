@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from benchmarks import ledger, quality
 from benchmarks.data import read_benchmark
 from benchmarks.published import KnownData, known_data
 from session_rec.errors import DataError
+from training.leakage.certify import LeakageError
 from training.train import build_catalog
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +78,20 @@ def test_validation_is_the_default_and_leaves_no_trace(run):
     (row,), _ = run("--models", "sequential-rules")
     assert row["split"] == "validation" and row["positions"] == 4
     assert row["hr20"] == 100.0
+    assert ledger.read() == []
+
+
+def test_a_test_session_among_the_training_sessions_ends_the_benchmark(run, monkeypatch):
+    """As a file would whose splits overlap: the same id with the same items."""
+    read = quality.read_benchmark
+
+    def overlapping(path):
+        data = read(path)
+        return replace(data, test=data.train.first_sessions(31))
+
+    monkeypatch.setattr(quality, "read_benchmark", overlapping)
+    with pytest.raises(LeakageError, match="31 test sessions in the training log"):
+        run("--final", "--models", "popularity")
     assert ledger.read() == []
 
 
