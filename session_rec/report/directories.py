@@ -63,7 +63,7 @@ def read_directories(paths: Sequence[Path], names: Mapping[str, str]) -> dict[st
 def epochs(model: str, manifest: Manifest) -> list[Epoch]:
     """The training's own record, empty for a model that is not trained in epochs."""
     return [
-        Epoch(model, int(h.get("epoch", i + 1)), h.get("loss"), h.get("hr20"), h.get("mrr20"))
+        Epoch(model, i + 1, h.get("loss"), h.get("hr20"), h.get("mrr20"))
         for i, h in enumerate(manifest.training.get("history", ()))
     ]
 

@@ -242,8 +242,13 @@ def _metrics(name: str, o: Outcomes) -> list[rows.Metric]:
     figures = o.header.figures
     return [
         rows.Metric(name, metric, value, *figures["intervals"][metric])
-        for metric, value in figures["metrics"].items()
+        for metric, value in sorted(figures["metrics"].items(), key=_metric_order)
     ]
+
+
+def _metric_order(figure: tuple[str, float]) -> tuple[str, int]:
+    name, _, k = figure[0].partition("@")
+    return name, int(k)
 
 
 def _model(

@@ -54,7 +54,7 @@ class Slice(msgspec.Struct, frozen=True):
 
     Attributes:
         by: what the questions are divided by, such as ``context length``.
-        slice: which part, such as ``4 to 5``.
+        slice: which part, such as ``4-5``.
         model, metric, value, low, high: as in :class:`Metric`.
         questions, sessions: how many there are.
     """
@@ -147,7 +147,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Epoch(msgspec.Struct, frozen=True):
-    """One epoch of a training; validation figures are None where there was no validation."""
+    """An epoch of a training, from 1; validation figures are None where there was none."""
 
     model: str
     epoch: int

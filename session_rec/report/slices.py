@@ -101,7 +101,7 @@ def _bands(values: NDArray[np.integer[Any]], last: Sequence[float]) -> NDArray[n
 def _context_length(o: Outcomes) -> Slicing:
     return Slicing.of(
         "context length",
-        ("1", "2", "3", "4 to 5", "6 to 10", "11 to 20", "21 to 50", "51 and more"),
+        ("1", "2", "3", "4-5", "6-10", "11-20", "21-50", "51 and more"),
         _bands(o.context_length, (1, 2, 3, 5, 10, 20, 50)),
         "Events that the model was told of, unknown items included.",
     )
@@ -112,7 +112,7 @@ def _popularity(o: Outcomes) -> Slicing:
     band = _bands(o.target_popularity, [n * share for share in (0.01, 0.05, 0.2, 0.5)])
     return Slicing.of(
         "target popularity",
-        ("top 1 %", "1 to 5 %", "5 to 20 %", "20 to 50 %", "rarer half", "not in catalog"),
+        ("top 1 %", "1-5 %", "5-20 %", "20-50 %", "rarer half", "unknown"),
         np.where(o.target_known, band, 5),
         "Where the true next item stands in the catalog by training clicks. What is not in the "
         "catalog counts as a miss.",
@@ -167,7 +167,7 @@ def _time_of_day(o: Outcomes) -> Slicing | str:
         )
     return Slicing.of(
         "time of day",
-        [f"{h:02} to {h + 3:02} h" for h in range(0, 24, 3)],
+        [f"{h:02}-{h + 3:02} h" for h in range(0, 24, 3)],
         o.ts // _HOUR_MS % 24 // 3,
         "Time of the newest event of the context, UTC.",
     )

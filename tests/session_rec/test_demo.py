@@ -5,8 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+import typer
+
+from session_rec.cli import build_app
+from session_rec.demo import Demo
+
+ROOT = Path(__file__).resolve().parents[2]
 
 #: A demo whose step says its pid, sleeps, and says when it was interrupted.
 _DEMO = """
@@ -40,3 +47,28 @@ def test_a_signal_to_the_demo_alone_ends_its_step_first(number: signal.Signals, 
         assert p.wait(20) == code
     with pytest.raises(ProcessLookupError):
         os.kill(step, 0)
+
+
+def test_every_step_of_the_demo_is_a_command_with_its_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[list[str]] = []
+    monkeypatch.setattr(Demo, "_step", lambda _, *words: steps.append([str(w) for w in words]))
+    monkeypatch.setattr(Demo, "_result", lambda *_: sys.exit(99))
+    with pytest.raises(SystemExit, match="99"):
+        Demo(tmp_path, ROOT / "configs", 1, 2000, 10, 10.0, 0).run()
+    app = typer.main.get_command(build_app())
+    assert isinstance(app, typer.core.TyperGroup)
+    for name, *words in steps:
+        known = {option for p in app.commands[name].params for option in p.opts}
+        assert {w for w in words if w.startswith("--")} <= known
+    # The report looks at what the steps before it wrote.
+    words = next(words for name, *words in steps if name == "report")
+    made = [str(w) for name, *before in steps if name != "report" for w in before]
+    read = [w for w, o in zip(words, ["", *words], strict=False) if o not in ("--out", "--json")]
+    assert {w for w in read if not w.startswith("--")} <= {*made, *_trained(steps)}
+
+
+def _trained(steps: list[list[str]]) -> set[str]:
+    sets = [w for name, *words in steps if name == "train" for w in words if w.startswith("out=")]
+    return {s.removeprefix("out=").strip('"') for s in sets}

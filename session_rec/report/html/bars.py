@@ -42,7 +42,12 @@ def bars(rows: Sequence[Bar], top: float, says: str) -> Element:
     body = [
         tag(
             "tr",
-            tag("th", row.label, tag("small", row.aside) if row.aside else None, scope="row"),
+            tag(
+                "th",
+                row.label,
+                tag("small", row.aside) if row.aside else None,
+                scope="row",
+            ),
             tag("td", _track(row, top), class_="track"),
             tag("td", tag("b" if row.best else "span", percent(row.hr)), class_="n"),
             tag("td", percent(row.mrr), class_="n"),
@@ -63,7 +68,9 @@ def _track(row: Bar, top: float) -> Element:
         "div",
         tag("i", class_="hr", style=f"width:{share(row.hr)}"),
         tag("i", class_="mrr", style=f"width:{share(row.mrr)}"),
-        tag("i", class_="ci", style=f"left:{share(row.low)};width:{share(row.high - row.low)}"),
+        tag("i", class_="ci", style=f"left:{share(row.low)};width:{share(row.high - row.low)}")
+        if row.high > row.low
+        else None,
         aria_hidden="true",
     )
 

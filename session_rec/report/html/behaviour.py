@@ -44,10 +44,11 @@ def calibration(report: Report) -> Element:
             "error is the expected calibration error: the mean distance from that line, in points."
         ),
         note(
-            "Only models that are trained by likelihood claim a probability: the softmax of their "
-            "scores. For the others confidence is the item's share of all scores above 0; far from "
-            "the line it may still rank well, but do not read it, or a threshold on it, as a "
-            "probability."
+            "Confidence is the softmax of a model's scores where they are logits (transformer, "
+            "item2vec), else the item's share of all scores above 0. Only a softmax trained by the "
+            "likelihood of the whole catalog, as the transformer's, sets out to be a probability. "
+            "Far from the line a model may still rank well, but its confidence, or a threshold on "
+            "it, must not be read as one."
         ),
         strip("Reliability diagrams", panels),
         details(

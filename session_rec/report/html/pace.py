@@ -125,7 +125,7 @@ def _histogram(r: Replay, bins: Sequence[Latency]) -> Element:
     says = f"{r.replay}: " + ", ".join(f"{q} {milliseconds(v)} ms" for q, v in quantiles)
     ticks = [(10.0**d, f"{10.0**d:,.4g}") for d in decades]
     chart = Chart(says, (low, high), (0, top), ticks, percent_ticks(top), "milliseconds",
-                  "events, %", width=420, height=240, transform=math.log10)  # fmt: skip
+                  "events, %", width=340, height=230, transform=math.log10)  # fmt: skip
     for b in bins:
         words = f"{milliseconds(b.low_ms)} to {milliseconds(b.high_ms)} ms: {b.events:,} events"
         chart.box((b.low_ms, 0), (b.high_ms, b.events / total), "box", words, gap=1)

@@ -23,7 +23,8 @@ def page(report: Report) -> bytes:
         make(report)
         for make in (quality, slices, calibration, slates, speed, examples, training, protocol)
     ]
-    links = [tag("a", s.find("h2").text, href=f"#{s.get('id')}") for s in sections]  # type: ignore[union-attr]
+    keys = [s.get("id", "") for s in sections]
+    links = [tag("a", key.capitalize(), href=f"#{key}") for key in keys]
     p = report.protocol
     title = f"{count(len(report.models), 'model')} on {p['split']}"
     facts: list[Node] = []

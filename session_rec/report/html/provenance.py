@@ -36,7 +36,9 @@ def protocol(report: Report) -> Element:
     rules: Mapping[str, Any] = fields.pop("rules")
     order = [*_FIELDS, *(f for f in fields if f not in _FIELDS)]
     terms = [(_FIELDS.get(f, f), fields[f]) for f in order if f in fields]
-    terms += [(f"session rules: {name}", value) for name, value in rules.items()]
+    terms += [
+        (f"session rules: {name}", value) for name, value in sorted(rules.items(), key=_name_first)
+    ]
     definitions: list[Node] = []
     for name, value in terms:
         definitions += [tag("dt", name), tag("dd", _said(value))]
@@ -95,6 +97,10 @@ def _check(check: Check) -> Element:
         tag("span", _MARKS.get(check.status, MISSING), class_=f"mark {check.status.split()[0]}"),
         tag("div", tag("b", check.check), f" {check.status}", tag("p", check.says)),
     )
+
+
+def _name_first(rule: tuple[str, Any]) -> tuple[bool, str]:
+    return rule[0] != "name", rule[0]
 
 
 def _said(value: Any) -> str:

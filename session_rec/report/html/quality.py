@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 from session_rec.report.html.bars import Bar, bars, legend
 from session_rec.report.html.markup import Node, tag
 from session_rec.report.html.parts import details, note, panel, section, strip, table
-from session_rec.report.html.words import interval, nice_ceiling, percent
+from session_rec.report.html.words import NBSP, interval, nice_ceiling, percent, range_label
 from session_rec.report.report import Report
 from session_rec.report.rows import Metric, Slice
 
@@ -17,8 +17,7 @@ def quality(report: Report) -> Element:
     """All models over all questions."""
     metrics = {(m.model, m.metric): m for m in report.metrics}
     names = list(dict.fromkeys(m.metric for m in report.metrics))
-    order = sorted(names, key=lambda n: ({"hr": 0, "mrr": 1, "ndcg": 2}[n.split("@")[0]], _k(n)))
-    shown = [n for n in order if n.startswith("hr@") or n in ("mrr@20", "ndcg@20")]
+    shown = [n for n in names if n.startswith("hr@") or n in ("mrr@20", "ndcg@20")]
     best = {n: max(m.value for m in report.metrics if m.metric == n) for n in names}
     rows: list[list[Node]] = []
     for model in report.models:
@@ -75,29 +74,25 @@ def _slicing(report: Report, by: str) -> list[Node]:
     labels = list(dict.fromkeys(label for label, _, _ in of))
     models = [m.model for m in report.models]
     top = nice_ceiling(max(s.high for s in of.values() if s.metric == "hr@20"))
-    best = {la: max(of[la, m, "hr@20"].value for m in models) for la in labels}
+    hit_rates = {la: [of[la, m, "hr@20"].value for m in models] for la in labels}
+    best = {la: max(v) if max(v) > min(v) else None for la, v in hit_rates.items()}
+    shown = {la: la if by == "event type" else range_label(la) for la in labels}
     n = {la: of[la, models[0], "hr@20"].questions for la in labels}
     says = f"HR@20 and MRR@20 by {by}"
-    panels = [
-        panel(
-            model,
-            bars(
-                [
-                    Bar(la, f"{n[la]:,}", s.value, s.low, s.high, of[la, model, "mrr@20"].value,
-                        s.value == best[la] > 0)
-                    for la in labels
-                    for s in [of[la, model, "hr@20"]]
-                ],
-                top,
-                f"{model}: {says}",
-            ),
-        )
-        for model in models
-    ]  # fmt: skip
+    panels = []
+    for model in models:
+        rows = []
+        for la in labels:
+            hr, mrr = of[la, model, "hr@20"], of[la, model, "mrr@20"]
+            rows.append(
+                Bar(shown[la], f"{n[la]:,}", hr.value, hr.low, hr.high, mrr.value,
+                    hr.value == best[la])
+            )  # fmt: skip
+        panels.append(panel(model, bars(rows, top, f"{model}: {says}")))
     heads = [f"{m} {x}" for m in models for x in ("HR@20", "MRR@20")]
     numbers: list[list[Node]] = [
         [
-            la,
+            shown[la],
             f"{n[la]:,}",
             f"{of[la, models[0], 'hr@20'].sessions:,}",
             *(_figure(of[la, m, x], False) for m in models for x in ("hr@20", "mrr@20")),
@@ -108,7 +103,7 @@ def _slicing(report: Report, by: str) -> list[Node]:
         tag("h3", f"By {by}"),
         note(
             report.notes[f"slices by {by}"],
-            f" The small number is that of the questions; bars end at {percent(top, 0)} %.",
+            f" The small number is that of the questions; bars end at {percent(top, 0)}{NBSP}%.",
         ),
         strip(says, panels),
         details("All numbers", table([by, "questions", "sessions", *heads], numbers, says)),
@@ -125,10 +120,6 @@ def _figure(m: Metric | Slice, best: bool) -> Element:
 
 def _title(metric: str) -> str:
     return metric.upper()
-
-
-def _k(metric: str) -> int:
-    return int(metric.split("@")[1])
 
 
 def headline(report: Report) -> Sequence[Node]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+NBSP = "\N{NO-BREAK SPACE}"
 MISSING = DASH = "\N{EN DASH}"
 
 
@@ -10,8 +13,13 @@ def percent(value: float | None, digits: int = 1) -> str:
 
     >>> percent(0.4567), percent(None)
     ('45.7', '–')
+    >>> percent(1.0)
+    '100'
     """
-    return MISSING if value is None else f"{100 * value:.{digits}f}"
+    if value is None:
+        return MISSING
+    text = f"{100 * value:.{digits}f}"
+    return "100" if float(text) == 100 else text
 
 
 def interval(low: float, high: float, digits: int = 1) -> str:
@@ -44,6 +52,15 @@ def count(value: int, one: str, many: str | None = None) -> str:
 def short(fingerprint: str, digits: int = 12) -> str:
     """The beginning of a fingerprint."""
     return fingerprint[:digits]
+
+
+def range_label(label: str) -> str:
+    """The label of a slice with the dash of a range, kept on one line.
+
+    >>> range_label("5-20 %")
+    '5–20\xa0%'
+    """
+    return re.sub(r"(?<=\d)-(?=\d)", DASH, label).replace(" %", NBSP + "%")
 
 
 def nice_ceiling(value: float) -> float:
