@@ -162,7 +162,7 @@ class StreamConfig(Config):
             LogAppendTime topic.
         pairs_idle_s: under ``pairs`` rules, seconds of event time after which a session without
             events is forgotten.
-        bot_span_s: a session whose full buffer spans no more seconds gets no prediction; 0 is off.
+        bot_span_s: a session whose full context spans no more seconds gets no prediction; 0 is off.
         max_sessions: live sessions per partition; above it the oldest are given up, counted.
         conflate: under lag, only the newest context of a session in a poll gets a prediction.
         conflate_lag: records of lag on a partition from which ``conflate`` acts.

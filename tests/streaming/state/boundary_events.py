@@ -103,7 +103,9 @@ def edges(how: Semantics) -> list[int]:
 
 
 #: Mostly clicks; else what a stream holds beside them.
-_KINDS = ["click"] * 20 + ["again"] * 2 + ["erasure", "garbage", "2099", "keyless", "nothing"]
+_KINDS = (
+    ["click"] * 18 + ["again"] * 2 + ["erasure"] * 3 + ["garbage", "2099", "keyless", "nothing"]
+)
 
 
 def drafts(clicks_only: bool = False) -> st.SearchStrategy[Draft]:

@@ -37,12 +37,12 @@ def told(how: Semantics, log: list[Record]) -> tuple[OnePartition, list[tuple[st
 @pytest.mark.parametrize("traffic", [False, True])
 def test_a_burst_does_not_depend_on_the_traffic_of_other_sessions(traffic: bool) -> None:
     """Found. 40 ms are allowed to a full buffer of a bot; the visit of two events is not one,
-    whether or not stream time had moved on and the first event was forgotten."""
+    whether or not stream time had moved on and the event before the gap was forgotten."""
     how = Semantics(bot_span=40, lateness=3)
     log = [click(0, "a", "x", 100)]
     if traffic:
         log.append(click(1, "b", "y", 114))  # 100 + 10 + 3 < 114: a is forgotten
-    log += [click(2, "a", "y", 114), click(3, "a", "z", 115)]
+    log += [click(2, "a", "y", 112), click(3, "a", "z", 113)]
     _, found = told(how, log)
     assert [f for f in found if f[0] in "23"] == [("2", "y", True), ("3", "yz", True)]
 
@@ -156,6 +156,22 @@ def test_killed_while_rebuilding_again_and_again() -> None:
     process.restart()
     (question,) = process.poll(6)
     assert (question.id, [e.item for e in question.context]) == ("events-0-5", ["y", "x", "z"])
+
+
+def test_what_was_erased_stays_erased_after_a_restart() -> None:
+    """Another session needs the range with the erased events, and with their erasure."""
+    log = [
+        click(0, "b", "x", 100),
+        click(1, "a", "x", 100),
+        Record(EVENTS, 0, 2, 100, b"a", None),
+        click(3, "a", "y", 101),
+    ]
+    process = OnePartition(HOW, log)
+    process.poll(3)
+    process.commit()
+    process.restart()
+    (question,) = process.poll(4)
+    assert [e.item for e in question.context] == ["y"]
 
 
 SHOP = [Draft("click", "a", f"i{n % 3}", edge=e) for n, e in enumerate([0, 1, 2, 0, 1])]
