@@ -13,7 +13,7 @@ from training.leakage.probes import Probes, draw_probes, largest_difference, oth
 from training.leakage.scoring import in_batches
 
 #: Probes that are also scored all alone.
-_ALONE = 16
+_ALONE = 6
 
 
 def check_company(recommender: Recommender, forward: SessionForward | None, seed: int) -> Check:
@@ -62,8 +62,7 @@ def _rows(
     """Every second row replaced by a stranger; and a few rows alone."""
 
     def scores(p: Probes, width: int | None = None) -> NDArray[np.float32]:
-        asked = forward.training(p.sessions, training_mode=mode, width=width)
-        return forward.pick(asked, p.position)
+        return forward.training(p.sessions, training_mode=mode, at=p.position, width=width).scores
 
     together = scores(probes)
     strangers = Probes(probes.sessions, np.where(np.arange(len(probes.position)) % 2, 0, 10**6))
@@ -83,9 +82,7 @@ def _padding(forward: SessionForward, probes: Probes, mode: bool) -> float:
     for i in range(len(few.position)):
         one = _one(few, i)
         own, wide = (
-            forward.pick(
-                forward.training(one.sessions, training_mode=mode, width=width), one.position
-            )
+            forward.training(one.sessions, training_mode=mode, at=one.position, width=width).scores
             for width in (None, forward.longest)
         )
         worst = max(worst, largest_difference(wide, own))
@@ -93,9 +90,9 @@ def _padding(forward: SessionForward, probes: Probes, mode: bool) -> float:
 
 
 def _validation(forward: SessionForward, probes: Probes) -> float:
-    together = forward.pick(forward.validation(probes.sessions), probes.position)
+    together = forward.validation(probes.sessions, probes.position).scores
     few = [_one(probes, i) for i in range(min(_ALONE, len(probes.position)))]
-    alone = [forward.pick(forward.validation(p.sessions), p.position) for p in few]
+    alone = [forward.validation(p.sessions, p.position).scores for p in few]
     return largest_difference(np.concatenate(alone), together[: len(alone)])
 
 

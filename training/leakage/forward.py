@@ -48,26 +48,26 @@ class SessionForward(ABC):
 
     @abstractmethod
     def training(
-        self, sessions: Ragged, *, training_mode: bool, width: int | None = None, seed: int = 0
+        self,
+        sessions: Ragged,
+        *,
+        training_mode: bool,
+        at: NDArray[np.int64] | None = None,
+        width: int | None = None,
+        seed: int = 0,
     ) -> Asked:
-        """Every question of the forward that the loss is of, without dropout.
+        """The questions of the forward that the loss is of, without dropout.
 
         Args:
             sessions: of 2 to ``longest`` items.
             training_mode: with the arithmetic of training, or of evaluation.
+            at: int64 [S], of each session the position of the one target to score; None scores
+                all (all positions of a large catalog would not fit into memory).
             width: pad to this many columns; None pads as the training does.
             seed: decides what is masked.
         """
 
     @abstractmethod
-    def validation(self, sessions: Ragged) -> Asked:
-        """Every question of the forward that early stopping scores."""
-
-    def pick(self, asked: Asked, position: NDArray[np.int64]) -> NDArray[np.float32]:
-        """float32 [S, N]: of each session the scores of the question whose target is at
-        ``position`` (int64 [S])."""
-        wanted = asked.position == position[asked.session]
-        if not np.array_equal(asked.session[wanted], np.arange(len(position))):
-            raise ValueError("the forward did not ask every session once for its position")
-        scores: NDArray[np.float32] = asked.scores[wanted]
-        return scores
+    def validation(self, sessions: Ragged, at: NDArray[np.int64]) -> Asked:
+        """Of each session the question whose target is at the position ``at`` (int64 [S]), by the
+        forward that early stopping scores all positions with."""

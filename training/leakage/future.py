@@ -36,7 +36,7 @@ def check_future(recommender: Recommender, forward: SessionForward | None, seed:
         for name, mode in (("training forward", True), ("training forward, eval mode", False)):
             numbers[name] = _in_training(forward, probes, other, mode, n_items, rng)
         numbers["validation forward"] = largest_difference(
-            *(forward.pick(forward.validation(p.sessions), p.position) for p in (other, probes))
+            *(forward.validation(p.sessions, p.position).scores for p in (other, probes))
         )
     # Longer than a context can be, so that the cut is under test as well.
     probes = draw_probes(n_items, max(longest, recommender.rules.max_length) + 4, rng)
@@ -71,7 +71,7 @@ def _in_training(
     if not forward.both_sides:
         return largest_difference(
             *(
-                forward.pick(forward.training(p.sessions, training_mode=mode), p.position)
+                forward.training(p.sessions, training_mode=mode, at=p.position).scores
                 for p in (other, probes)
             )
         )

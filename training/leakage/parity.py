@@ -44,14 +44,14 @@ def check_parity(
                 "not applicable: it asks for masked items, with the items on both sides"
                 if forward.both_sides
                 else largest_difference(
-                    forward.pick(
-                        forward.training(probes.sessions, training_mode=mode), probes.position
-                    ),
+                    forward.training(
+                        probes.sessions, training_mode=mode, at=probes.position
+                    ).scores,
                     saved,
                 )
             )
         numbers["validation forward"] = largest_difference(
-            forward.pick(forward.validation(probes.sessions), probes.position), saved
+            forward.validation(probes.sessions, probes.position).scores, saved
         )
     worst = {k: v for k, v in numbers.items() if isinstance(v, float) and k != "tolerance"}
     far = [k for k, v in worst.items() if v > (0.0 if k == "fitted predictor" else TOLERANCE)]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from session_rec.ragged import Ragged
 
-#: Probes; one position each. Few enough for a second, enough for every length a few times.
-_PROBES = 240
+#: Probes, one position each: few enough for a second, enough for every length a few times.
+_PROBES = 120
 #: Scores held at once by one check, N a probe: 128 MiB.
 _MAX_SCORES = 1 << 25
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from session_rec.ragged import Ragged
@@ -31,7 +32,13 @@ class TransformerForward(SessionForward):
         self.one_width = training_length(trained.config) is not None
 
     def training(
-        self, sessions: Ragged, *, training_mode: bool, width: int | None = None, seed: int = 0
+        self,
+        sessions: Ragged,
+        *,
+        training_mode: bool,
+        at: NDArray[np.int64] | None = None,
+        width: int | None = None,
+        seed: int = 0,
     ) -> Asked:
         taken, kept = training_sessions(sessions, self._config.max_length)
         if len(kept) != len(sessions) or not np.array_equal(taken.offsets, sessions.offsets):
@@ -41,24 +48,25 @@ class TransformerForward(SessionForward):
             torch.manual_seed(seed)
             ids = torch.from_numpy(pad(taken, np.arange(len(taken)), width))
             hidden, labels = self._loss_inputs(ids, training_mode)
-            scores = self._task.pre(hidden)[0][:, 1:].numpy()
-            at = torch.nonzero(self._task.masking.masked_targets).numpy()
-        # T4R keeps the label of a causal position beside the input before it.
-        shift = 0 if self.both_sides else 1
-        return Asked(at[:, 0], at[:, 1] + shift, labels.numpy() - 1, scores)
+            session, place = torch.nonzero(self._task.masking.masked_targets).numpy().T
+            # T4R keeps the label of a causal position beside the input before it.
+            position = place if self.both_sides else place + 1
+            wanted = np.ones(len(place), bool) if at is None else position == at[session]
+            scores = self._task.pre(hidden[torch.from_numpy(wanted)])[0][:, 1:].numpy()
+        return Asked(session[wanted], position[wanted], labels.numpy()[wanted] - 1, scores)
 
-    def validation(self, sessions: Ragged) -> Asked:
-        owner = np.repeat(np.arange(len(sessions)), sessions.lengths)
-        first = sessions.offsets[:-1]
-        index = np.setdiff1d(np.arange(len(sessions.rows)), first)
+    def validation(self, sessions: Ragged, at: NDArray[np.int64]) -> Asked:
+        # Questions are counted over all sessions, from the second item of each.
+        number = sessions.offsets[:-1] - np.arange(len(sessions)) + at - 1
+        parts = []
         with torch_settings(self._config.threads):
-            parts = list(validation_scores(self._model, sessions, self._config))
-        asked = np.concatenate([which for which, _, _ in parts])
-        order = np.argsort(asked)
-        where = index[asked[order]]
+            for which, targets, scores in validation_scores(self._model, sessions, self._config):
+                wanted = np.isin(which, number)
+                parts.append((which[wanted], targets[wanted], scores[wanted]))
+        order = np.argsort(np.concatenate([which for which, _, _ in parts]))
         return Asked(
-            owner[where],
-            where - first[owner[where]],
+            np.arange(len(sessions)),
+            at,
             np.concatenate([targets for _, targets, _ in parts])[order],
             np.concatenate([scores for _, _, scores in parts])[order],
         )

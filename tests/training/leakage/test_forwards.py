@@ -36,7 +36,7 @@ def test_an_honest_forward_passes_all(honest):
     found = checks(honest(LastItem().table))
     assert {name: check.status for name, check in found.items()} == dict.fromkeys(found, "passed")
     assert found["future"].numbers["training forward"] == 0.0
-    assert found["future"].numbers["positions"] == 240
+    assert found["future"].numbers["positions"] == 120
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,16 @@ class ToyForward(SessionForward):
         """float32 [B, L, N] for ids [B, L] (row + 1, padded with 0)."""
         return self.table[np.maximum(ids - 1, 0)]
 
-    def training(self, sessions, *, training_mode, width=None, seed=0):
+    def training(self, sessions, *, training_mode, at=None, width=None, seed=0):
         ids = pad(sessions, np.arange(len(sessions)), width)
         hidden = self.hidden(ids, training_mode)
         session, place = np.nonzero(ids[:, 1:])
+        if at is not None:
+            session, place = np.arange(len(sessions)), at - 1
         return Asked(session, place + 1, ids[session, place + 1] - 1, hidden[session, place])
 
-    def validation(self, sessions: Ragged) -> Asked:
-        return self.training(sessions, training_mode=False)
+    def validation(self, sessions: Ragged, at) -> Asked:
+        return ToyForward.training(self, sessions, training_mode=False, at=at)
 
 
 class ReadsTheTarget(ToyForward):
@@ -69,16 +71,13 @@ class Masked(ToyForward):
 
     both_sides = True
 
-    def training(self, sessions, *, training_mode, width=None, seed=0):
+    def training(self, sessions, *, training_mode, at=None, width=None, seed=0):
         ids = pad(sessions, np.arange(len(sessions)), width)
         masked = (np.arange(ids.shape[1]) % 3 == seed % 3) & (ids > 0)
         session, place = np.nonzero(masked)
         seen = np.where(self.visible(masked), ids, 0).sum(axis=1)
         scores = self.table[seen[session] % len(self.table)]
         return Asked(session, place, ids[session, place] - 1, scores)
-
-    def validation(self, sessions: Ragged) -> Asked:
-        return super().training(sessions, training_mode=False)
 
     def visible(self, masked):
         return ~masked
