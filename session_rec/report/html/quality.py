@@ -129,13 +129,13 @@ def headline(report: Report) -> Sequence[Node]:
     said: list[Node] = [
         tag("b", first.model),
         " has the next item among its first 20 in ",
-        tag("b", f"{percent(first.value)} %"),
+        tag("b", f"{percent(first.value)}{NBSP}%"),
         f" of the questions ({interval(first.low, first.high)})",
     ]
     if len(hr) > 1:
         second = hr[1]
         said.append(
-            f"; {second.model} comes next with {percent(second.value)} % "
+            f"; {second.model} comes next with {percent(second.value)}{NBSP}% "
             f"({interval(second.low, second.high)})"
         )
     return [*said, "."]
