@@ -59,44 +59,41 @@ _CHILD = """
         setattr(owner, name, counted)
 
     settings, runs = json.loads(sys.argv[1])
-    def run(name):
-        return job.roll(RollingConfig(**settings, run_dir=Path(name))).to_dict()
+    def run(name, kind):
+        return job.roll(RollingConfig(**settings, run_dir=Path(name)), [kind]).to_dict()
 
-    out = {"whole": run("whole")}
-    for name, place, count in runs:
+    out = {kind: run("whole", kind) for kind in settings["models"]}
+    for name, kind, place, count in runs:
         # One process pays for imports; what is killed is a fork of it.
         child = os.fork()
         if child == 0:
             killed_at(place, count)
-            run(name)
+            run(name, kind)
             os._exit(0)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         # Such as "2 trained", of the second window.
         there = [f"{p.parent.name[9]} {p.name[:7].rstrip('-')}" for p in Path(name).rglob("*.json")
                  if p.name.startswith(("scored", "trained"))]
-        out[name] = {"code": code, "there": there, "report": run(name)}
+        out[name] = {"code": code, "there": there, "report": run(name, kind)}
     print(json.dumps(out))
 """
 
 
-#: Where a run is killed: what it is about to do for the count-th time; then what is whole.
+#: Which run is killed: what it is about to do for the count-th time; then what is whole.
 KILLS = {
-    "popularity, before its second score is kept": ("score", 2, ["1 scored", "2 trained"]),
+    "before the second score is kept": ("popularity", "score", 2, ["1 scored", "2 trained"]),
     # 10 steps in the first window, 12 in the second.
-    "transformer, within the second epoch of its second window": (
-        "step",
-        18,
-        [*["1 scored", "2 scored", "3 scored", "3 trained"], *["1 scored", "1 trained"]],
+    "within the second epoch of the second window": (
+        *("transformer", "step", 18),
+        ["1 scored", "1 trained"],
     ),
-    "transformer, between weights and model of its second window": (
-        "model",
-        5,
-        [*["1 scored", "2 scored", "3 scored", "3 trained"], *["1 scored", "1 trained"]],
+    "between weights and model of the second window": (
+        *("item2vec", "model", 2),
+        ["1 scored", "1 trained"],
     ),
-    "item2vec, before its second model is said to be whole": (
-        "trained",
-        8,
-        [*["1 scored", "2 scored", "3 scored", "3 trained"] * 2, *["1 scored", "1 trained"]],
+    "before the third model is said to be whole": (
+        *("item2vec", "trained", 3),
+        ["1 scored", "2 scored", "2 trained"],
     ),
 }
 
@@ -115,7 +112,7 @@ def killed(tmp_path_factory):
         },
         "validation": 0.25,
     }
-    runs = [(name, place, count) for name, (place, count, _) in KILLS.items()]
+    runs = [(name, *kill[:3]) for name, kill in KILLS.items()]
     (folder / "child.py").write_text(textwrap.dedent(_CHILD))
     done = subprocess.run(
         [sys.executable, "child.py", json.dumps([settings, runs])],
@@ -132,13 +129,14 @@ def killed(tmp_path_factory):
 def test_a_killed_run_that_is_started_again_gives_the_same_report(killed, name):
     out, _ = killed
     assert out[name]["code"] == -signal.SIGKILL
-    assert sorted(out[name]["there"]) == sorted(KILLS[name][2])
-    assert json.dumps(out[name]["report"]) == json.dumps(out["whole"])
+    kind, _, _, there = KILLS[name]
+    assert sorted(out[name]["there"]) == there
+    assert json.dumps(out[name]["report"]) == json.dumps(out[kind])
 
 
 def test_the_chain_went_on_from_window_to_window(killed):
     out, folder = killed
-    _, transformer, item2vec = out["whole"]["models"]
+    ((transformer,), (item2vec,)) = (out[kind]["models"] for kind in ("transformer", "item2vec"))
     for model in (transformer, item2vec):
         assert [w["trained"]["warm_start"] for w in model["windows"]] == [False, True, True]
         assert [w["trained"]["items"] for w in model["windows"]] == [3, 4, 5]
