@@ -116,8 +116,8 @@ class Shop:
         self.consumers[name].fault, self.consumers[name].stale = Fault("over"), False
         with self._patched(name):
             daemon._drain()
-        for partition in daemon._partitions.values():
-            assert partition.contexts.next_offset <= partition.committed
+        for tp, partition in daemon._partitions.items():
+            assert partition.contexts.next_offset <= self.cluster.commits[tp].offset
         self.kill(name)
         self.check()
 

@@ -174,6 +174,24 @@ def test_what_was_erased_stays_erased_after_a_restart() -> None:
     assert [e.item for e in question.context] == ["y"]
 
 
+def test_what_was_late_is_late_after_a_restart_at_any_point() -> None:
+    """Stream time came from a session that is gone, and stands beside an offset of the past."""
+    log = [
+        Record(EVENTS, 0, 0, 100, b"nobody", None),
+        click(1, "c", "x", 100),
+        Record(EVENTS, 0, 2, 100, b"c", None),
+        click(3, "b", "x", 95),
+        click(4, "d", "x", 87),
+    ]
+    for crash in range(len(log)):
+        process = OnePartition(HOW, log)
+        process.poll(crash)
+        process.commit()
+        process.restart()
+        process.poll(len(log))
+        assert process.terms()["late"] == 1 and process.contexts.stream_time == 100
+
+
 SHOP = [Draft("click", "a", f"i{n % 3}", edge=e) for n, e in enumerate([0, 1, 2, 0, 1])]
 
 
@@ -261,3 +279,12 @@ def test_a_restart_knows_the_stream_time_that_an_erased_session_left() -> None:
     assert [v.fate for v in verdicts.values()] == ["emitted", "tombstones", "emitted", "late"]
     shop.finish()
     assert sorted(shop.predictions) == ["events-0-0", "events-0-2"]
+
+
+def test_a_commit_that_was_refused_is_made_before_the_daemon_stops() -> None:
+    shop = shop_with(SHOP)
+    shop.round("one", 9, Fault("refuse commit"))
+    assert shop.cluster.commits[TopicPartition(EVENTS, 0)].offset == 0
+    shop.stop("one")
+    assert shop.cluster.commits[TopicPartition(EVENTS, 0)].offset == 5
+    assert len(shop.cluster.produced) == 5
