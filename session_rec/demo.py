@@ -229,9 +229,10 @@ class Demo:
         quality: list[dict[str, Any]] = _read(self.root / "quality.json")
         ceiling = _read(self.root / "ceiling.json")
         live = _read(self.root / "live.json")
-        table = Table(box=SIMPLE_HEAD)
+        # 80 columns are all that a terminal may have.
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column("model", no_wrap=True)
-        for name in ("HR@20", "of ceiling", "MRR@20", "train s", "ms p50", "ms p99", "events/s"):
+        for name in ("HR@20", "ceiling", "MRR@20", "train s", "ms p50", "ms p99", "events/s"):
             table.add_column(name, justify="right", no_wrap=True)
         best = max(q["metrics"]["hr@20"] for q in quality)
         rows = []
