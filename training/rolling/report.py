@@ -279,5 +279,6 @@ class RollingReport:
             f"{p['items']}; ties {p['ties']}; unknown target {p['unknown_targets']}. Rules: "
             f"{rules}; min_prefix {p['min_prefix']}; repeats "
             f"{'collapsed' if p['repeats_collapsed'] else 'kept'}. ± half the interval: "
-            f"{p['interval']}. pooled: HR@20 over all questions; s: seconds of training."
+            f"{p['interval']}. pooled: HR@20 over all questions; s: seconds of training and its "
+            "leakage check."
         )
