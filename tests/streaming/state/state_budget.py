@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 _CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 _LONGER = 50
+#: Seconds: a failing example is made small for up to five minutes, and is worth the wait.
+patient = pytest.mark.timeout(600)
 #: All but `explain`, which can take longer than everything else together.
 _PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
 
@@ -44,6 +46,6 @@ def both(examples: int, *drawn: Any) -> Callable[[Any], tuple[Any, Any]]:
 
     def decorate(check: Any) -> tuple[Any, Any]:
         soak = pytest.mark.soak(long(examples)(given(*drawn)(check)))
-        return quick(examples)(given(*drawn)(check)), soak
+        return patient(quick(examples)(given(*drawn)(check))), soak
 
     return decorate

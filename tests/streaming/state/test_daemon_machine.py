@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from kafka import TopicPartition
 from memory_kafka import EVENTS, FAULTS, Fault
 from naive_stream import Semantics
-from state_budget import long, quick
+from state_budget import long, patient, quick
 
 partitions = st.integers(0, PARTITIONS - 1)
 names = st.sampled_from(["one", "two"])
@@ -92,8 +92,9 @@ class DaemonMachine(RuleBasedStateMachine):
             self.shop.finish()
 
 
-TestDaemon = DaemonMachine.TestCase
-TestDaemon.settings = quick(60, stateful_step_count=30)
+@patient
+class TestDaemon(DaemonMachine.TestCase):  # type: ignore[misc, name-defined]
+    settings = quick(60, stateful_step_count=30)
 
 
 @pytest.mark.soak
