@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from training.leakage.certify import FittedOn, certify
 
 #: Libraries that decide the bits of a model, recorded beside it.
 _LIBRARIES = ("numpy", "torch", "transformers4rec", "gensim", "onnxruntime")
+#: Asking takes 15 ms each, and a job over many windows writes many models.
+_version = cache(version)
 
 
 class TrainConfig(Config):
@@ -130,7 +133,7 @@ def write_model(
         training={
             **_without_clock(fitted.record),
             "settings": settings.model_dump(mode="json"),
-            "libraries": {name: version(name) for name in _LIBRARIES},
+            "libraries": {name: _version(name) for name in _LIBRARIES},
         },
         metrics=[result.to_dict()] if result else [],
         leakage=certificate,

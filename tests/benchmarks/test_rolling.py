@@ -1,8 +1,6 @@
 """The rolling benchmark on files as the public ones are: seconds, no clock, a split to ignore."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -10,9 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks import rolling
+from benchmarks.data import read_whole
 from session_rec.certificate import Certificate
 from session_rec.errors import DataError
+from session_rec.sessions import SessionRules
 from training import train
+from training.rolling.windows import WindowLength, cut_windows
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Measured data lies beside a checkout, where it is allowed to.
@@ -80,32 +81,18 @@ def test_half_lives_in_days_are_switched_off_without_a_clock(roll, write_session
         assert report["models"][0]["settings"]["recency_half_life_days"] == kept
 
 
-def test_a_bad_file_ends_in_one_sentence_and_exit_code_2(tmp_path):
+def test_a_file_without_times_is_refused(roll, tmp_path):
     path = tmp_path / "two.parquet"
     duckdb.sql(f"COPY (SELECT 1 AS session_id, 2 AS item_id) TO '{path}' (FORMAT parquet)")
-    done = subprocess.run(
-        [sys.executable, "benchmarks/rolling.py", "--data", str(path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.count("\n") == 1 and "has no column ts" in done.stderr
+    with pytest.raises(DataError, match="has no column ts"):
+        roll(path)
 
 
-@pytest.mark.parametrize(
-    "name,window,windows,clock",
-    [("rsc15_64", "day", 8, True), ("diginetica", "20000sessions", 11, False)],
-)
-def test_the_public_files_can_be_cut(name, window, windows, clock):
-    path = SHARED / f"{name}.parquet"
+def test_the_public_file_with_a_clock_can_be_cut():
+    path = SHARED / "rsc15_64.parquet"
     if not path.is_file():
         pytest.skip(f"{path} is not there: benchmark data is not part of the repository")
-    from benchmarks.data import read_whole
-    from session_rec.sessions import SessionRules
-    from training.rolling.windows import WindowLength, cut_windows
-
     log, has_clock = read_whole(path)
-    data = cut_windows(log, SessionRules("pairs"), WindowLength.parse(window))
-    assert len(data.windows) == windows and has_clock == clock
-    assert data.windows[-1].end == len(log.session_ids)
+    data = cut_windows(log, SessionRules("pairs"), WindowLength.parse("day"))
+    assert has_clock and len(data.windows) == 8 and data.empty == 0
+    assert data.windows[-1].end == len(log.session_ids) == 24_761 + 1_703

@@ -15,12 +15,11 @@ import pytest
 from .conftest import days, write_log
 
 ROOT = Path(__file__).resolve().parents[3]
-#: a, b, c go round; d joins them on the second day, e on the third.
+#: a, b, c go round; d joins them on the second day; e, on the third, is never trained on.
 SHOP = days(
     ["abc", "bca", "cab"] * 8,
     ["abcd", "bcda", "cdab", "dabc"] * 6,
-    ["abcde", "cdeab", "eab"] * 6,
-    ["deabc", "bcdea", "ab"],
+    ["abcde", "cdeab", "eab"],
 )
 TINY = {
     "d_model": 8,
@@ -91,9 +90,9 @@ KILLS = {
         *("item2vec", "model", 2),
         ["1 scored", "1 trained"],
     ),
-    "before the third model is said to be whole": (
-        *("item2vec", "trained", 3),
-        ["1 scored", "2 scored", "2 trained"],
+    "before the second model is said to be whole": (
+        *("item2vec", "trained", 2),
+        ["1 scored", "1 trained"],
     ),
 }
 
@@ -138,13 +137,13 @@ def test_the_chain_went_on_from_window_to_window(killed):
     out, folder = killed
     ((transformer,), (item2vec,)) = (out[kind]["models"] for kind in ("transformer", "item2vec"))
     for model in (transformer, item2vec):
-        assert [w["trained"]["warm_start"] for w in model["windows"]] == [False, True, True]
-        assert [w["trained"]["items"] for w in model["windows"]] == [3, 4, 5]
-    # 18 of 24 sessions; the 6 that stopped it and 18 of 24; the 6 and 14 of 18.
-    assert [w["trained"]["sessions"] for w in transformer["windows"]] == [18, 24, 20]
-    assert [w["trained"]["sessions"] for w in item2vec["windows"]] == [24, 24, 18]
+        assert [w["trained"]["warm_start"] for w in model["windows"]] == [False, True]
+        assert [w["trained"]["items"] for w in model["windows"]] == [3, 4]
+    # 18 of 24 sessions; the 6 that stopped it and 18 of 24.
+    assert [w["trained"]["sessions"] for w in transformer["windows"]] == [18, 24]
+    assert [w["trained"]["sessions"] for w in item2vec["windows"]] == [24, 24]
     # What is left of a finished run: each score, and the newest model of each kind.
     left = [p.relative_to(folder / "whole").parts for p in (folder / "whole").rglob("*.json")]
-    assert sum(p[-1].startswith("scored") for p in left) == 9
+    assert sum(p[-1].startswith("scored") for p in left) == 6
     assert sum(p[-1] == "trained.json" for p in left) == 3
     assert not list((folder / "whole").rglob("checkpoints"))
