@@ -180,7 +180,7 @@ def test_a_slate_of_no_items_is_refused(model: Model, k: int):
 def test_of_a_long_context_the_newest_part_is_read(model: Model):
     reads = model.case.reads
     if reads is None:
-        pytest.skip(f"{model.case.kind} reads the whole context")
+        return  # the whole context: the next test asks for its oldest item
     for b, context in enumerate(probes()):
         if len(context) > reads > 0:
             newest = Ragged.from_lists([context[-reads:]])
@@ -191,11 +191,9 @@ def test_of_a_long_context_the_newest_part_is_read(model: Model):
 
 def test_all_of_what_is_read_matters(model: Model):
     reads = 30 if model.case.reads is None else model.case.reads
-    if reads == 0:
-        pytest.skip(f"{model.case.kind} reads nothing of a context")
     newer = [3 + i for i in range(reads - 1)]
     one, other = model.predictor.score(Ragged.from_lists([[60, *newer], [90, *newer]]))
-    assert (one != other).any()
+    assert (one != other).any() == (reads > 0)
 
 
 def test_inputs_that_are_not_declared_change_nothing(model: Model):
