@@ -2,7 +2,11 @@
 
 import signal
 
+from hypothesis import Phase, settings
 from suite_times import pytest_terminal_summary as pytest_terminal_summary
+
+#: For ``make mutants``: that a test fails is enough, a small example of it takes minutes.
+settings.register_profile("no-shrinking", phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
 def pytest_configure() -> None:

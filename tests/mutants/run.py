@@ -77,7 +77,7 @@ def first_failure(mutant: Mutant) -> tuple[str | None, float]:
         begin = time.perf_counter()
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-x", "-m", "not soak", "-p", "no:cacheprovider",
-             "-p", "no:randomly", "--tb=no", "-rfE", *mutant.tests],
+             "--hypothesis-profile", "no-shrinking", "--tb=no", "-rfE", *mutant.tests],
             cwd=root,
             env={**os.environ, "PYTHONPATH": str(root)},
             capture_output=True,
