@@ -187,7 +187,7 @@ def read(path: Path) -> Outcomes:
         _filled(t["confidence"]),
     )
     if outcomes.content_hash() != header.content:
-        raise DataError(f"{path} was changed: its rows do not match their hash; evaluate again")
+        raise DataError(f"{path} was changed: it does not match its hash; evaluate again")
     return outcomes
 
 

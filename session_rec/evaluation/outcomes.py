@@ -41,7 +41,7 @@ class OutcomesHeader(msgspec.Struct, frozen=True):
         fingerprint: 16 hex digits that name the model's directory.
         protocol: how the questions were asked and ranked.
         figures: :meth:`session_rec.evaluation.evaluate.Evaluation.to_dict` without its protocol.
-        content: sha256 (hex) of the rows.
+        content: sha256 (hex) of the rows and of everything above.
     """
 
     format: int
@@ -177,13 +177,14 @@ class Outcomes:
         ).sealed()
 
     def sealed(self) -> Outcomes:
-        """The same outcomes with the hash of their rows in the header."""
+        """The same outcomes with their hash in the header."""
         header = msgspec.structs.replace(self.header, content=self.content_hash())
         return Outcomes(header, *(getattr(self, f.name) for f in fields(self)[1:]))
 
     def content_hash(self) -> str:
-        """sha256 (hex) of the rows, the header left out."""
-        digest = hashlib.sha256()
+        """sha256 (hex) of the header, its own ``content`` left out, and of the rows."""
+        header = msgspec.structs.replace(self.header, content="")
+        digest = hashlib.sha256(msgspec.json.encode(header, order="sorted"))
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             if isinstance(value, tuple):

@@ -214,6 +214,11 @@ def test_a_changed_file_is_refused(saved):
     ):
         with pytest.raises(DataError, match=r"other\.parquet was changed"):
             Outcomes.read(rewritten(saved, select))
+    header = read_header(saved)
+    better = {**header.figures, "metrics": {**header.figures["metrics"], "hr@20": 0.99}}
+    for changed in ({"figures": better}, {"model": "other"}, {"fingerprint": "0" * 16}):
+        with pytest.raises(DataError, match=r"other\.parquet was changed"):
+            Outcomes.read(rewritten(saved, "*", msgspec.structs.replace(header, **changed)))
     with pytest.raises(DataError, match="damaged or no outcomes file.*confidence"):
         Outcomes.read(rewritten(saved, "* EXCLUDE (confidence)"))
     newer = msgspec.structs.replace(read_header(saved), format=2)
@@ -247,7 +252,7 @@ def test_flipped_bytes_never_go_unnoticed(saved):
             assert "\n" not in str(e)
             refused += 1
         else:
-            assert read.content_hash() == original.content_hash()
+            same(read, original)
     assert refused > 5
 
 
