@@ -72,7 +72,12 @@ def evaluate(
         costs.append(measure_cost(recommender, questions) if cost else None)
     out.print(evaluation_table(results, costs))
     if save:
-        err.print(f"The outcomes of {len(files)} models are in {save}.", markup=False)
+        err.print(
+            f"The outcome of every question is in {', '.join(map(str, files))}.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     if json_out:
         write_json(
             json_out,

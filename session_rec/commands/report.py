@@ -36,6 +36,7 @@ def report(
     """
     from session_rec.files import write_file
     from session_rec.report import Report
+    from session_rec.report.html.words import count
     from session_rec.report.report import outcome_paths
 
     files = outcome_paths(outcomes)
@@ -55,7 +56,8 @@ def report(
         write_json(json_out, made.to_dict())
     out.print(f"{out_file}", markup=False, highlight=False, soft_wrap=True)
     err.print(
-        f"A report on {len(made.models)} models, {len(page) / 1e3:,.0f} kB; open it in a browser.",
+        f"A report on {count(len(made.models), 'model')}, {len(page) / 1e3:,.0f} kB; open it in a "
+        "browser.",
         markup=False,
         highlight=False,
     )

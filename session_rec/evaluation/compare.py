@@ -131,10 +131,14 @@ def check_comparable(
 
 
 def _two_names(a: Outcomes, b: Outcomes) -> tuple[str, str]:
-    """The models' names; with the fingerprints where the names are equal."""
+    """The models' names; with the fingerprints where the names are equal, and by their place where
+    it is one model."""
     if a.header.model != b.header.model:
         return a.header.model, b.header.model
-    one, other = (f"{o.header.model} ({o.header.fingerprint[:8]})" for o in (a, b))
+    told = [o.header.fingerprint[:8] for o in (a, b)]
+    if told[0] == told[1]:
+        told = ["the first", "the second"]
+    one, other = (f"{a.header.model} ({word})" for word in told)
     return one, other
 
 

@@ -21,7 +21,7 @@ def distinct_names(directories: Sequence[Path]) -> list[str]:
     parts = [path.resolve().parts[1:] for path in directories]
     twice = [d for d, times in zip(directories, map(parts.count, parts), strict=True) if times > 1]
     if twice:
-        raise DataError(f"{twice[0]} is given twice: give each model once")
+        raise DataError(f"{twice[0]} is given twice: give each once")
     depth = [1] * len(parts)
     while True:
         names = ["/".join(p[-d:]) for p, d in zip(parts, depth, strict=True)]

@@ -24,18 +24,22 @@ def evaluation_table(rows: Sequence[Evaluation], costs: Sequence[Cost | None] = 
 
     ``costs``, where given, is parallel to ``rows``.
     """
+    timed = any(costs)
+    # 80 columns are all that a terminal may have: what it costs stands in the place of less.
+    last_columns = (
+        "ms: per context, alone and in a batch of 64."
+        if timed
+        else f"cov.: share of the catalog in slates of {SLATE}; pop.: mean popularity rank of what "
+        "is shown, percent of the catalog."
+    )
     table = Table(
         title="Next-item quality, percent",
         caption=escape(
             f"{protocol_text([r.protocol for r in rows])} ± half the interval: "
-            f"{rows[0].protocol.interval}. cov.: share of the catalog in slates of {SLATE}; pop.: "
-            "mean popularity rank of what is shown, percent of the catalog; ms: per context, "
-            "alone and in a batch of 64."
+            f"{rows[0].protocol.interval}. {last_columns}"
         ),
         box=SIMPLE_HEAD,
     )
-    timed = any(costs)
-    # 80 columns are all that a terminal may have: what it costs stands in the place of less.
     names = [
         "HR@1",
         "HR@20",

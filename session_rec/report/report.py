@@ -11,6 +11,7 @@ import msgspec
 
 from session_rec.errors import DataError, UserError
 from session_rec.evaluation.compare import check_comparable
+from session_rec.evaluation.names import distinct_names
 from session_rec.evaluation.outcome_files import find_file
 from session_rec.evaluation.outcomes import Outcomes
 from session_rec.report import rows
@@ -103,7 +104,7 @@ class Report(msgspec.Struct, frozen=True):
 
         Raises:
             UnlikeProtocolsError: the models were not measured alike; the fields are named.
-            DataError: no outcomes, a file that cannot be used, one model given twice.
+            DataError: no outcomes, a file that cannot be used, one model or replay given twice.
             BundleError: a model directory is missing or was changed.
         """
         models = _by_name([o for given in outcomes for o in _read(given)])
@@ -111,7 +112,9 @@ class Report(msgspec.Struct, frozen=True):
         names = {o.header.fingerprint: name for name, o in models.items()}
         protocols = {name: o.header.protocol for name, o in models.items()}
         found = read_directories([Path(d) for d in directories], names)
-        played = [read_replay(Path(r), names) for r in replays]
+        recorded = [Path(r) for r in replays]
+        titles = distinct_names([path.with_suffix("") for path in recorded])
+        played = [read_replay(r, title, names) for r, title in zip(recorded, titles, strict=True)]
         cost_rows = read_costs(Path(costs), protocols) if costs else []
         notes: dict[str, str] = {}
 

@@ -37,10 +37,11 @@ class _Evaluated(msgspec.Struct):
     cost_ms: _Costs | None = None
 
 
-def read_replay(path: Path, names: Mapping[str, str]) -> tuple[Replay, list[Latency]]:
-    """A replay and its latencies; it is called by its file.
+def read_replay(path: Path, title: str, names: Mapping[str, str]) -> tuple[Replay, list[Latency]]:
+    """A replay and its latencies.
 
     Args:
+        title: what the report calls it, distinct among its replays.
         names: the name of each model in the report, by fingerprint.
 
     Raises:
@@ -52,10 +53,10 @@ def read_replay(path: Path, names: Mapping[str, str]) -> tuple[Replay, list[Late
         raise DataError(f"{path} is of a replay without a prediction: replay again")
     p50, p90, p99 = (q or 0.0 for q in latency)
     replay = Replay(
-        path.stem, names.get(r.model, r.model), r.events, r.events_per_second or 0.0,
+        title, names.get(r.model, r.model), r.events, r.events_per_second or 0.0,
         p50, p90, p99, r.missing, r.timely,
     )  # fmt: skip
-    return replay, [Latency(path.stem, *bin_) for bin_ in r.latency_histogram]
+    return replay, [Latency(title, *bin_) for bin_ in r.latency_histogram]
 
 
 def read_costs(path: Path, protocols: Mapping[str, Protocol]) -> list[Cost]:

@@ -70,7 +70,9 @@ def test_turned_round_it_says_the_opposite(a):
 
 
 def test_a_model_against_itself_differs_in_nothing(a):
-    (d,) = compare(a, a, metrics=["mrr@20"], resamples=100).differences
+    found = compare(a, a, metrics=["mrr@20"], resamples=100)
+    (d,) = found.differences
+    assert (found.a, found.b) == ("one (the first)", "one (the second)")
     assert (d.difference, d.low, d.high, d.p, d.exact) == (0, 0, 0, 1, True)
     assert (d.wins, d.losses, d.ties) == (0, 0, len(a.session_ids))
 

@@ -178,6 +178,23 @@ def test_two_models_of_one_name_are_told_apart(two):
     assert [m.model for m in report.models] == ["good (aaaaaaaa)", "good (bbbbbbbb)"]
 
 
+def test_two_replays_of_one_file_name_are_told_apart(two, tmp_path):
+    good, _ = two
+    replay = {
+        "model": good.header.fingerprint, "events": 3, "events_per_second": 1.0, "missing": 0,
+        "latency_ms": {"p50": 2.0, "p90": 8.0, "p99": 20.0}, "timely_hr@20": 0.25,
+    }  # fmt: skip
+    paths = [tmp_path / "fast" / "live.json", tmp_path / "slow" / "live.json"]
+    for path, histogram in zip(paths, ([[1.0, 10.0, 3]], [[10.0, 100.0, 2]]), strict=True):
+        path.parent.mkdir()
+        path.write_bytes(msgspec.json.encode(replay | {"latency_histogram": histogram}))
+    report = Report.of([good], replays=paths)
+    assert [r.replay for r in report.replays] == ["fast/live", "slow/live"]
+    assert [(b.replay, b.events) for b in report.latency] == [("fast/live", 3), ("slow/live", 2)]
+    with pytest.raises(DataError, match="given twice"):
+        Report.of([good], replays=[paths[0], paths[0]])
+
+
 def test_the_base_install_is_enough_but_for_frames(two, monkeypatch):
     for absent in ("pandas", "matplotlib", "jinja2", "pyarrow", "torch"):
         monkeypatch.setitem(sys.modules, absent, None)
