@@ -68,10 +68,18 @@ def parse_config(values: dict[str, Any], model: type[C], where: str) -> C:
         if first["type"] == "extra_forbidden":
             near = difflib.get_close_matches(str(first["loc"][-1]), _keys(model), n=1, cutoff=0.0)
             known = f"the nearest known one is {near[0]!r}" if near else "there is nothing to set"
+            if len(first["loc"]) == 1:
+                for table in _open_tables(model):
+                    known += f"; one of the [{table}] table is written '{table}.{key}'"
             raise ConfigError(f"{where}: unknown key {key!r}; {known}") from None
         message = first["msg"].removeprefix("Value error, ")
         subject = f"{key!r}: " if key else ""
         raise ConfigError(f"{where}: {subject}{message[0].lower() + message[1:]}") from None
+
+
+def _open_tables(model: type[BaseModel]) -> list[str]:
+    """Tables whose keys depend on something else, so that none of them is known here."""
+    return [name for name, f in model.model_fields.items() if f.annotation == dict[str, Any]]
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

@@ -32,7 +32,8 @@ def train(
     kind: Annotated[str, typer.Argument(help="Model kind: item2vec, transformer, vmis-knn …")],
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of the job.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value over the file; may repeat.")
+        list[str] | None,
+        typer.Option("--set", help="key=value, such as model.epochs=3, over the file; may repeat."),
     ] = None,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Also write figures here.")

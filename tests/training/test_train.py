@@ -135,7 +135,7 @@ def test_the_command_line_trains_recommends_and_evaluates(prepared, tmp_path):
         (("recommend", "--model", "/nowhere", "a"), "/nowhere is not there"),
         (("evaluate", "--model", "/nowhere", "--sessions", "x"), "/nowhere is not there"),
         (("train", "item2vec", "--config", "/no.toml"), "/no.toml is not there"),
-        (("train", "item2vec", "--set", "epoch=3"), "unknown key 'epoch'"),
+        (("train", "item2vec", "--set", "epoch=3"), "[model] table is written 'model.epoch'"),
     ],
 )
 def test_a_mistake_gets_one_sentence_and_exit_code_2(arguments, words, tmp_path):
