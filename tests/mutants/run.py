@@ -85,7 +85,7 @@ def first_failure(mutant: Mutant) -> tuple[str | None, float]:
         )  # fmt: skip
         seconds = time.perf_counter() - begin
         failed = [
-            line.split()[1]
+            line.split(" ", 1)[1].partition(" - ")[0]
             for line in done.stdout.splitlines()
             if line.startswith(("FAILED ", "ERROR "))
         ]
