@@ -126,7 +126,8 @@ def cut_windows(log: SessionLog, rules: SessionRules, length: WindowLength) -> R
     """The windows of ``log``, aligned to midnight UTC.
 
     Raises:
-        DataError: there is no clock in the log, or all of it lies in one window.
+        DataError: there is no clock in the log, its ``ts`` does not order the sessions, or all of
+            it lies in one window.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -158,6 +159,12 @@ def cut_windows(log: SessionLog, rules: SessionRules, length: WindowLength) -> R
             "the next is scored, so choose shorter windows"
         )
     bounds = np.append(first, len(ends))
+    if length.sessions and begins[bounds[-2] :].max() <= ends[0]:
+        raise DataError(
+            "ts does not say which session came first: all sessions of the last window begin "
+            "before the first one of all ends, as where ts counts the events of each session; give "
+            "a ts that rises from session to session"
+        )
     windows: list[Window] = []
     past = ""
     for w, (a, b) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):

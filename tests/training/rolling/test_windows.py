@@ -110,6 +110,12 @@ def test_a_number_of_sessions_needs_no_clock():
         cut(sessions, "day")
 
 
+def test_places_within_a_session_are_no_order_of_sessions():
+    places = [(str(s), [("a", p - START) for p in range(1 + s % 4)]) for s in range(8)]
+    with pytest.raises(DataError, match=r"ts does not say which session came first"):
+        cut(places, "3sessions")
+
+
 @pytest.mark.parametrize(
     "sessions,words",
     [
