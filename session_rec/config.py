@@ -31,6 +31,15 @@ def load_config(path: Path | None, model: type[C], overrides: Sequence[str] = ()
     Raises:
         ConfigError: the file is missing or not TOML, a key is unknown (the nearest known one is
             named) or a value does not fit.
+
+    >>> import tempfile
+    >>> class Job(Config):
+    ...     epochs: int = 10
+    ...     seed: int = 0
+    >>> path = Path(tempfile.mkdtemp()) / "job.toml"
+    >>> _ = path.write_text("epochs = 5")
+    >>> load_config(path, Job, ["seed=7"])
+    Job(epochs=5, seed=7)
     """
     values: dict[str, Any] = {} if path is None else read_toml(path)
     for override in overrides:
@@ -43,6 +52,12 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: it is missing or not TOML.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "job.toml"
+    >>> _ = path.write_text("epochs = 5; topics.events = 'clicks'".replace("; ", chr(10)))
+    >>> read_toml(path)
+    {'epochs': 5, 'topics': {'events': 'clicks'}}
     """
     try:
         return tomllib.loads(path.read_text("utf-8"))
@@ -59,6 +74,14 @@ def parse_config(values: dict[str, Any], model: type[C], where: str) -> C:
 
     Raises:
         ConfigError: as in :func:`load_config`.
+
+    >>> class Job(Config):
+    ...     epochs: int = 10
+    >>> parse_config({"epochs": 5}, Job, "job.toml")
+    Job(epochs=5)
+    >>> parse_config({"epoch": 5}, Job, "job.toml")
+    Traceback (most recent call last):
+    session_rec.errors.ConfigError: job.toml: unknown key 'epoch'; the nearest known one is 'epochs'
     """
     try:
         return model.model_validate(values)

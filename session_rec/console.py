@@ -27,7 +27,12 @@ err = Console(stderr=True)
 
 @contextmanager
 def progress_bar(title: str, total: int | None) -> Iterator[Any]:
-    """A bar on standard error; yields a function that takes the number of steps just done."""
+    """A bar on standard error; yields a function that takes the number of steps just done.
+
+    >>> with progress_bar("read clicks", total=5) as advance:
+    ...     for batch in ([1, 2, 3], [4, 5]):
+    ...         advance(len(batch))
+    """
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -42,5 +47,14 @@ def progress_bar(title: str, total: int | None) -> Iterator[Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes ``value`` as indented JSON, whole or not at all."""
+    """Writes ``value`` as indented JSON, whole or not at all.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "figures.json"
+    >>> write_json(path, {"hr@20": 0.5})
+    >>> print(path.read_text("utf-8"), end="")
+    {
+      "hr@20": 0.5
+    }
+    """
     write_file(path, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")

@@ -43,6 +43,13 @@ class SessionLog:
         seq: int64 [T], the producer's order within a millisecond; -1 where there is none.
         features: session features by name, object [T].
         fingerprint: sha256 (hex) of the content.
+
+    >>> from session_rec.toy import toy_log
+    >>> log = toy_log("pear plum fig", "plum pear")
+    >>> log.item_ids, log.session, log.item
+    (('pear', 'plum', 'fig'), array([0, 0, 0, 1, 1]), array([0, 1, 2, 1, 0], dtype=int32))
+    >>> log.events(Catalog(("pear", "plum"), np.array([2, 2]))).sequence(0)
+    array([ 0,  1, -1], dtype=int32)
     """
 
     session_ids: tuple[str, ...]
@@ -153,6 +160,14 @@ class Questions:
         session: int64 [Q], which session the question is from.
         position: int64 [Q], index of the newest event of the context in the log.
         positions: which positions of a session were asked about, in words.
+
+    >>> from session_rec.toy import toy_log
+    >>> catalog = Catalog(("pear", "plum"), np.array([1, 1]))
+    >>> questions = toy_log("pear plum kiwi").questions(catalog, SessionRules())
+    >>> [questions.contexts(slice(0, 2)).sequence(q).tolist() for q in (0, 1)]
+    [[0], [0, 1]]
+    >>> questions.targets
+    array([ 1, -1], dtype=int32)
     """
 
     events: Ragged
@@ -190,6 +205,14 @@ def read_sessions(
     Raises:
         DataError: the file is missing, is no Parquet, lacks a column, or holds no event
             (unless ``may_be_empty``).
+
+    >>> import duckdb, tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "clicks.parquet"
+    >>> clicks = "VALUES ('ann', 'fig', 1), ('ann', 'plum', 4)"
+    >>> duckdb.sql(f"FROM ({clicks}) t(who, item_id, ts)").write_parquet(str(path))
+    >>> log = read_sessions(path, {"session_id": "who"}, ts_scale=1000)
+    >>> log.session_ids, log.item_ids, log.ts
+    (('ann',), ('fig', 'plum'), array([1000, 4000]))
     """
     import duckdb
 

@@ -35,6 +35,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
         type: ``view``, ``cart``, ``purchase`` or another word.
         seq: order of events of one session within the same millisecond, if the producer knows it.
         features: session features such as ``device`` and ``country``.
+
+    >>> event = Event("ann", "pear", ts=1_700_000_000_000)
+    >>> event.type, event.seq
+    ('view', None)
     """
 
     session_id: str
@@ -67,6 +71,12 @@ def decode_event(data: bytes) -> Event:
 
     Raises:
         EventError: the bytes are not JSON, or not an event; the message says which field.
+
+    >>> decode_event(b'{"session_id": 7, "item_id": "pear", "ts": 1000, "page": 2}')
+    Event(session_id='7', item_id='pear', ts=1000, type='view', seq=None, features={})
+    >>> decode_event(b'{"session_id": 7, "ts": 1000}')
+    Traceback (most recent call last):
+    session_rec.events.EventError: not an event: Object missing required field `item_id`
     """
     try:
         m = _decoder.decode(data)
@@ -76,12 +86,20 @@ def decode_event(data: bytes) -> Event:
 
 
 def encode_event(event: Event) -> bytes:
-    """The UTF-8 JSON of ``event``; fields at their default are left out."""
+    """The UTF-8 JSON of ``event``; fields at their default are left out.
+
+    >>> encode_event(Event("ann", "pear", 1000, "cart"))
+    b'{"session_id":"ann","item_id":"pear","ts":1000,"type":"cart"}'
+    """
     return _encoder.encode(event)
 
 
 def type_code(name: str) -> int:
-    """The int8 code of an event type."""
+    """The int8 code of an event type.
+
+    >>> type_code("view"), type_code("cart"), type_code("other"), type_code("wishlist")
+    (0, 1, 3, 3)
+    """
     return _CODES.get(name, len(EVENT_TYPES) - 1)
 
 

@@ -20,6 +20,14 @@ def new_directory(target: Path, replace: bool = False) -> Iterator[Path]:
 
     Raises:
         DataError: ``target`` is there and ``replace`` is not set, or cannot be made.
+
+    >>> target = Path(tempfile.mkdtemp()) / "model"
+    >>> with new_directory(target) as directory:
+    ...     _ = (directory / "weights").write_bytes(b"1")
+    ...     target.exists()
+    False
+    >>> [file.name for file in target.iterdir()]
+    ['weights']
     """
     if target.exists() and not replace:
         raise DataError(f"{target} is already there: choose another directory or remove it")
@@ -47,6 +55,11 @@ def write_file(target: Path, data: bytes) -> None:
 
     Raises:
         DataError: it cannot be written.
+
+    >>> target = Path(tempfile.mkdtemp()) / "runs" / "figures.json"
+    >>> write_file(target, b"{}")
+    >>> target.read_bytes()
+    b'{}'
     """
     with _told(target):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,11 @@ _MAX_MANIFEST_BYTES = 16 * 2**20
 
 
 class FileEntry(msgspec.Struct, frozen=True):
-    """A file beside the manifest: its sha256 (hex), and its size in bytes."""
+    """A file beside the manifest: its sha256 (hex), and its size in bytes.
+
+    >>> FileEntry.of(b"abc")
+    FileEntry(sha256='ba7816bf...f20015ad', size=3)
+    """
 
     sha256: str
     size: int
@@ -48,6 +52,13 @@ class Manifest(msgspec.Struct, frozen=True):
         files: every other file by name.
         sha256: of this manifest's own bytes with this field empty.
         leakage: the certificate of the training; unset where the model was saved without one.
+
+    >>> from session_rec.toy import toy_directory
+    >>> manifest = read_manifest(toy_directory("pear plum"))
+    >>> manifest.kind, manifest.n_items, manifest.rules["name"]
+    ('popularity', 2, 'shop')
+    >>> manifest.sealed() == manifest
+    True
     """
 
     format: int
@@ -79,6 +90,10 @@ def read_manifest(directory: Path) -> Manifest:
 
     Raises:
         BundleError: it is missing, changed, not a manifest, or of another major version.
+
+    >>> from session_rec.toy import toy_directory
+    >>> sorted(read_manifest(toy_directory("pear plum")).files)
+    ['catalog.json', 'weights.safetensors']
     """
     path = directory / MANIFEST
     if not directory.is_dir():
@@ -107,7 +122,13 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def fingerprint(directory: Path) -> str:
-    """16 hex digits that name the model: the hash of its manifest, which hashes all the rest."""
+    """16 hex digits that name the model: the hash of its manifest, which hashes all the rest.
+
+    >>> from session_rec.toy import toy_directory
+    >>> one, same, other = map(toy_directory, ("pear plum", "pear plum", "pear fig"))
+    >>> fingerprint(one) == fingerprint(same), fingerprint(one) == fingerprint(other)
+    (True, False)
+    """
     return hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest()[:16]
 
 
@@ -117,6 +138,15 @@ def verify(directory: Path) -> Manifest:
     Raises:
         BundleError: a file is missing, unknown to the manifest, of another size, or has another
             sha256; it is named.
+
+    >>> from session_rec.toy import toy_directory
+    >>> directory = toy_directory("pear plum")
+    >>> verify(directory).kind
+    'popularity'
+    >>> _ = (directory / "catalog.json").write_bytes(b"{}")
+    >>> verify(directory)
+    Traceback (most recent call last):
+    session_rec.errors.BundleError: ...catalog.json has 2 bytes, its manifest says ...
     """
     manifest = read_manifest(directory)
     for path in sorted(directory.iterdir()):

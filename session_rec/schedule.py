@@ -18,6 +18,11 @@ class Schedule:
         order: int64 [T], indices into the log, in play order.
         clock: int64 [T], event time of each, milliseconds; never runs backwards.
         at: float64 [T], seconds after the start at which each is due; never runs backwards.
+
+    >>> from session_rec.toy import toy_log
+    >>> plan = schedule(toy_log("pear plum fig"), rate=1)
+    >>> plan.with_pauses(np.array([False, True, False]), seconds=10).at
+    array([ 0., 11., 12.])
     """
 
     order: NDArray[np.int64]
@@ -44,6 +49,13 @@ def schedule(log: SessionLog, speed: float | None = None, rate: float | None = N
         speed: recorded seconds that pass in one second.
         rate: events per second at even distances, instead of the recorded rhythm. Without either,
             everything is due at once.
+
+    >>> from session_rec.toy import toy_log
+    >>> log = toy_log("pear plum fig", "plum pear")  # both from 0, a minute between clicks
+    >>> schedule(log).order
+    array([0, 3, 1, 4, 2])
+    >>> schedule(log, speed=60).at, schedule(log, rate=2).at
+    (array([0., 0., 1., 1., 2.]), array([0. , 0.5, 1. , 1.5, 2. ]))
     """
     clock = log.ts.copy()
     firsts = np.flatnonzero(np.diff(log.session, prepend=-1))

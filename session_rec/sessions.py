@@ -36,6 +36,9 @@ class SessionRules:
         max_length: events that a context holds at most; the newest are kept.
         inactivity_ms: a longer gap between two events begins a new session under the same id.
         horizon_ms: events older than this, seen from the newest event, are out of the context.
+
+    >>> SessionRules("pairs").to_dict(), SessionRules().inactivity_ms
+    ({'name': 'pairs', 'max_length': 20}, 1800000)
     """
 
     name: Literal["shop", "pairs"] = "shop"
@@ -111,6 +114,12 @@ class SessionBuffer:
 
     After any sequence of :meth:`add` the entries are a pure function of the set of events added
     (each with its order of arrival), whatever the order they were added in by ``ts``.
+
+    >>> buffer = SessionBuffer(SessionRules())
+    >>> [buffer.add(*event).value for event in [("fig", 5, "view", 0), ("pear", 3, "view", 1)]]
+    ['newest', 'out_of_order']
+    >>> buffer.add("fig", 5, "view", 2), [entry.item for entry in buffer.context()]
+    (<Outcome.DUPLICATE: 'duplicate'>, ['pear', 'fig'])
     """
 
     __slots__ = ("entries", "_ghosts", "_rules")
@@ -209,6 +218,10 @@ def first_arrivals(
     ``(session, ts, item, type)``.
 
     Args are int64 [T] codes, in any order.
+
+    >>> same, ts, arrival = np.zeros(3, np.int64), np.array([5, 5, 6]), np.array([1, 0, 2])
+    >>> first_arrivals(same, ts, same, same, arrival, SessionRules())
+    array([False,  True,  True])
     """
     keep = np.ones(len(ts), bool)
     if rules.as_given or len(ts) == 0:
@@ -231,6 +244,10 @@ def context_starts(
         session: int64 [T] codes; events of one session lie together.
         ts: int64 [T] milliseconds; within a session in the order ``(ts, seq)``, no duplicates.
         rules: the session rules.
+
+    >>> session, ts = np.array([0, 0, 0, 1]), np.array([0, 5, 99, 99])
+    >>> context_starts(session, ts, SessionRules(inactivity_ms=10))
+    array([0, 0, 2, 3])
     """
     t = len(ts)
     index = np.arange(t, dtype=np.int64)
@@ -250,6 +267,10 @@ def session_begins(
 
     Between two of them lies a maximal session (a visit): no context reaches beyond it, and every
     event in it but the last has a next one. Args are as in :func:`context_starts`.
+
+    >>> session, ts = np.array([0, 0, 0, 1]), np.array([0, 5, 99, 99])
+    >>> session_begins(session, ts, SessionRules(inactivity_ms=10))
+    array([ True, False,  True,  True])
     """
     begins = np.ones(len(ts), bool)
     begins[1:] = session[1:] != session[:-1]
@@ -265,6 +286,10 @@ def scored_positions(
     """int64 [P]: the events whose context has a next event: ``p + 1`` continues the session.
 
     Args are as in :func:`context_starts`.
+
+    >>> session, ts = np.array([0, 0, 0, 1]), np.array([0, 5, 99, 99])
+    >>> scored_positions(session, ts, SessionRules(inactivity_ms=10))
+    array([0])
     """
     return np.flatnonzero(~session_begins(session, ts, rules)[1:])
 
