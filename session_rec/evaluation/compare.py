@@ -50,9 +50,12 @@ def compare(
         DataError: they do not answer the same questions.
         ConfigError: no such metric.
 
-    >>> a, b = Outcomes.read(Path("a.parquet")), Outcomes.read(Path("b.parquet"))  # doctest: +SKIP
-    >>> print(*compare(a, b, metrics=["hr@20"]).sentences())  # doctest: +SKIP
-    B finds 1.20 points more of the next items in its first 20 than A (...): ...
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> asked = "fig pear", "plum pear"
+    >>> a = toy_outcomes(toy_recommender("fig fig pear plum"), *asked, name="A")
+    >>> b = toy_outcomes(toy_recommender("pear pear fig plum"), *asked, name="B")
+    >>> print(*compare(a, b, metrics=["hr@1"], resamples=100).sentences())
+    B finds 100.00 points more of the next items in its first 1 than A (100.00 against 0.00; ...
     """
     names = _two_names(a, b)
     unlike = check_comparable(a, b, unlike_candidates)
@@ -96,6 +99,14 @@ def compare_all(
     """Each of ``others`` against ``first``, p-values adjusted by Holm's method, metric by metric.
 
     ``settings`` and errors are those of :func:`compare`.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> asked = "fig pear", "plum pear"
+    >>> a = toy_outcomes(toy_recommender("fig fig pear plum"), *asked)
+    >>> b = toy_outcomes(toy_recommender("pear pear fig plum"), *asked)
+    >>> found = compare_all(a, [b, b], metrics=["hr@1"], resamples=100)
+    >>> [(c.differences[0].p, c.differences[0].p_adjusted) for c in found]
+    [(0.5, 1.0), (0.5, 1.0)]
     """
     found = [compare(first, other, **settings) for other in others]
     if not found:
@@ -122,6 +133,14 @@ def check_comparable(
     Raises:
         UnlikeProtocolsError: they were not measured alike; each field that differs is named.
         DataError: they do not answer the same questions.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> models = map(toy_recommender, ("fig fig pear", "fig pear", "fig"))
+    >>> a, b, few = (toy_outcomes(model, "pear fig") for model in models)
+    >>> check_comparable(a, b)
+    {}
+    >>> check_comparable(a, few, unlike_candidates=True)["items"]
+    (2, 1)
     """
     names = _two_names(a, b)
     unlike = a.header.protocol.unlike(b.header.protocol)

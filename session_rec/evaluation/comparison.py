@@ -25,6 +25,10 @@ class Difference(msgspec.Struct, frozen=True):
         p_adjusted: the same, after Holm's correction where several models are compared.
         exact: whether ``p`` counts all sign flips rather than a sample.
         wins, losses, ties: sessions in which B has more, less, or the same as A.
+
+    >>> d = Difference("hr@20", 0.5, 0.6, 0.1, 0.02, 0.18, 0.01, 0.01, False, 9, 4, 37)
+    >>> d.excludes_zero
+    True
     """
 
     metric: str
@@ -60,6 +64,13 @@ class Comparison:
         resamples, seed: of intervals and tests.
         comparisons: how many models were compared with A at once; the p-values are adjusted for
             that many.
+
+    >>> from session_rec.toy import toy_comparison
+    >>> for sentence in toy_comparison().sentences():
+    ...     print(sentence)
+    B finds 100.00 points more of the next items in its first 1 than A (100.00 against 0.00;
+    95 % interval +100.00 to +100.00, p = 0.5):
+    the interval excludes 0, but the test does not rule out chance.
     """
 
     a: str

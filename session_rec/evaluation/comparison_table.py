@@ -11,7 +11,15 @@ from session_rec.evaluation.table import percent, protocol_text
 
 
 def comparison_table(c: Comparison) -> Table:
-    """A line per metric; rates in percent, differences in points of it."""
+    """A line per metric; rates in percent, differences in points of it.
+
+    >>> from session_rec.console import Console
+    >>> from session_rec.toy import toy_comparison
+    >>> Console(width=80).print(comparison_table(toy_comparison()))
+    B = B against A = A
+    ...
+    HR@1 0.00 100.00 +100.00 +100.00 to +100.00 0.5 2/0/0
+    """
     # Eighty columns are all that a terminal may have: names, of any length, stand in the title.
     table = Table(
         title=escape(f"B = {c.b} against A = {c.a}"), box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
@@ -34,7 +42,13 @@ def comparison_table(c: Comparison) -> Table:
 
 
 def method_text(c: Comparison) -> str:
-    """How the numbers of the table came about."""
+    """How the numbers of the table came about.
+
+    >>> from session_rec.toy import toy_comparison
+    >>> method_text(toy_comparison())
+    '2 questions in 2 sessions of toy ...; p: two-sided, signs of whole sessions flipped;
+    100 resamples, seed 0. more/less/same: in how many sessions.'
+    """
     text = (
         f"{protocol_text([c.protocol])} Paired by question; interval: percentile, sessions "
         f"resampled; p: two-sided, signs of whole sessions flipped; {c.resamples:,} resamples, "
@@ -46,7 +60,15 @@ def method_text(c: Comparison) -> str:
 
 
 def candidates_note(c: Comparison) -> str:
-    """What to know where the two ranked unlike items; empty where they ranked the same."""
+    """What to know where the two ranked unlike items; empty where they ranked the same.
+
+    >>> from dataclasses import replace
+    >>> from session_rec.toy import toy_comparison
+    >>> candidates_note(toy_comparison())
+    ''
+    >>> candidates_note(replace(toy_comparison(), unlike={"items": (3, 2)}))
+    'A and B did not rank the same items (3 and 2): part of the difference may be due to that.'
+    """
     if not c.unlike:
         return ""
     a, b = c.unlike.get("items", (c.protocol.items, c.protocol.items))

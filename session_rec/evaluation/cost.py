@@ -18,6 +18,9 @@ class Cost:
     Attributes:
         single_p50, single_p99: one context per call.
         batch_p50: per context, with :data:`session_rec.recommender.MICRO_BATCH` in a call.
+
+    >>> Cost(single_p50=0.25, single_p99=0.5, batch_p50=0.0625).to_dict()
+    {'single_p50': 0.25, 'single_p99': 0.5, 'batch_p50': 0.0625}
     """
 
     single_p50: float
@@ -32,7 +35,15 @@ class Cost:
 def measure_cost(
     recommender: Recommender, questions: Questions, calls: int = 300, seed: int = 0
 ) -> Cost:
-    """Times ``calls`` single contexts and a quarter as many batches, drawn from ``questions``."""
+    """Times ``calls`` single contexts and a quarter as many batches, drawn from ``questions``.
+
+    >>> from session_rec.toy import toy_log, toy_recommender
+    >>> recommender = toy_recommender("pear plum fig")
+    >>> questions = toy_log("pear plum").questions(recommender.catalog, recommender.rules)
+    >>> cost = measure_cost(recommender, questions, calls=4)
+    >>> 0 < cost.single_p50 <= cost.single_p99
+    True
+    """
     rng = np.random.default_rng(seed)
 
     def timed(size: int, times: int) -> list[float]:

@@ -35,6 +35,10 @@ class Shown:
         score: float32 [Q], of the first item; -inf where none was shown.
         confidence: float32 [Q], the model's probability of the first item
             (:func:`session_rec.evaluation.confidence.first_item_confidence`).
+
+    >>> shown = Shown.empty(questions=2)
+    >>> shown.rows.shape, shown.score, shown.confidence
+    ((2, 20), array([-inf, -inf], dtype=float32), array([0., 0.], dtype=float32))
     """
 
     rows: NDArray[np.int32]
@@ -119,6 +123,12 @@ def evaluate(
     Raises:
         DataError: no position of the log has a next event.
         NonFiniteScoreError: the model gave NaN or infinity.
+
+    >>> from session_rec.toy import toy_log, toy_recommender
+    >>> recommender, log = toy_recommender("fig fig pear plum"), toy_log("plum fig", "fig pear")
+    >>> result = evaluate(recommender, log, name="toy", split="toy")
+    >>> result.ranks, result.metrics["hr@1"]  # pear ties with plum: rank 3, not 2
+    (array([1, 3]), 0.5)
     """
     rules = rules or recommender.rules
     questions = log.questions(
@@ -161,6 +171,11 @@ def rank_all(
     """The rank of every answer, int64 [Q], and how often each item was shown, int64 [N].
 
     What was shown goes into ``keep``, if given.
+
+    >>> from session_rec.toy import toy_log, toy_recommender
+    >>> recommender, log = toy_recommender("fig fig pear plum"), toy_log("plum fig", "fig pear")
+    >>> rank_all(recommender, log.questions(recommender.catalog, recommender.rules))
+    (array([1, 3]), array([2, 2, 2]))
     """
     ranks = np.empty(len(questions), np.int64)
     shown = np.zeros(len(recommender.catalog), np.int64)

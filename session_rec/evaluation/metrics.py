@@ -32,6 +32,10 @@ def pessimistic_ranks(scores: NDArray[np.float32], targets: NDArray[np.int32]) -
     Raises:
         NonFiniteScoreError: a score is NaN or infinite. No comparison with NaN is true: it would
             give its item the best rank of all.
+
+    >>> scores = np.array([[0.5, 0.9, 0.5], [0.5, 0.9, 0.5]], np.float32)
+    >>> pessimistic_ranks(scores, np.array([1, 0], np.int32))
+    array([1, 3])
     """
     check_finite(scores)
     known = np.flatnonzero(targets >= 0)
@@ -44,7 +48,12 @@ def pessimistic_ranks(scores: NDArray[np.float32], targets: NDArray[np.int32]) -
 def gains(
     ranks: NDArray[np.int64], cutoffs: Sequence[int] = CUTOFFS
 ) -> dict[str, NDArray[np.float64]]:
-    """Per metric, such as ``hr@20``, the contribution of every question: float64 [Q]."""
+    """Per metric, such as ``hr@20``, the contribution of every question: float64 [Q].
+
+    >>> values = gains(np.array([1, 3, 9]), cutoffs=[5])
+    >>> values["hr@5"], values["mrr@5"].round(3), values["ndcg@5"]
+    (array([1., 1., 0.]), array([1.   , 0.333, 0.   ]), array([1. , 0.5, 0. ]))
+    """
     out: dict[str, NDArray[np.float64]] = {}
     for k in cutoffs:
         hit = ranks <= k
@@ -69,6 +78,10 @@ def session_intervals(
     Args:
         values: per metric float64 [Q].
         session: int64 [Q], which session a question is from.
+
+    >>> hits, session = np.array([1.0, 1.0, 0.0, 0.0]), np.array([0, 0, 1, 1])
+    >>> session_intervals({"hr@1": hits}, session, seed=0)  # a sample may hold one session twice
+    {'hr@1': (0.0, 1.0)}
     """
     _, code = np.unique(session, return_inverse=True)
     s = int(code.max()) + 1 if len(code) else 0

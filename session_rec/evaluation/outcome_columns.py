@@ -33,20 +33,34 @@ def codes_by_appearance(
 
 
 def objects(values: Sequence[str | None]) -> NDArray[np.object_]:
-    """object [n]: ``values``, for fancy indexing."""
+    """object [n]: ``values``, for fancy indexing.
+
+    >>> objects(["pear", None])[np.array([1, 0, 0])]
+    array([None, 'pear', 'pear'], dtype=object)
+    """
     array = np.empty(len(values), object)
     array[:] = values
     return array
 
 
 def masked(values: NDArray[Any], missing: int) -> NDArray[Any]:
-    """``values``, masked where they are ``missing``."""
+    """``values``, masked where they are ``missing``.
+
+    >>> masked(np.array([3, -1, 1]), missing=-1).tolist()
+    [3, None, 1]
+    """
     array: NDArray[Any] = np.ma.masked_array(values, values == missing)  # type: ignore[no-untyped-call]
     return array
 
 
 def target_repeated(log: SessionLog, questions: Questions) -> NDArray[np.bool_]:
-    """bool [Q]: the answer's item, known or not, stands in the context."""
+    """bool [Q]: the answer's item, known or not, stands in the context.
+
+    >>> from session_rec.toy import toy_log, toy_recommender
+    >>> log, model = toy_log("pear plum pear"), toy_recommender("pear plum")
+    >>> target_repeated(log, log.questions(model.catalog, model.rules))
+    array([False,  True])
+    """
     answer = questions.position + 1
     order = np.lexsort((np.arange(len(log)), log.item, log.session))
     same = (np.diff(log.item[order]) == 0) & (np.diff(log.session[order]) == 0)
@@ -59,7 +73,12 @@ def target_repeated(log: SessionLog, questions: Questions) -> NDArray[np.bool_]:
 def mean_popularity(
     slates: NDArray[np.int32], popularity: NDArray[np.int64], n: int
 ) -> NDArray[np.float32]:
-    """float32 [Q]: by the definition of ``Evaluation.shown_popularity``, slate by slate."""
+    """float32 [Q]: by the definition of ``Evaluation.shown_popularity``, slate by slate.
+
+    >>> slates = np.array([[0, 1, -1], [2, 3, -1]], np.int32)
+    >>> mean_popularity(slates, popularity=np.array([1, 2, 3, 4]), n=4)
+    array([0.125, 0.625], dtype=float32)
+    """
     shown = slates >= 0
     total = np.where(shown, popularity[slates] - 1, 0).sum(axis=1)
     mean: NDArray[np.float64] = total / np.maximum(shown.sum(axis=1), 1) / n

@@ -49,6 +49,12 @@ def save(outcomes: Outcomes, path: Path) -> None:
 
     Raises:
         DataError: it cannot be written.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> path = Path(tempfile.mkdtemp()) / "toy.parquet"
+    >>> save(toy_outcomes(toy_recommender("pear plum pear"), "plum pear plum"), path)
+    >>> read(path).rank
+    array([1, 2])
     """
     slates = outcomes.slate_ids
     table = outcomes.columns() | {f"slate_{i}": slates[:, i] for i in range(SLATE)}
@@ -76,6 +82,11 @@ def find_file(path: Path) -> Path:
 
     Raises:
         DataError: the directory holds none, or several.
+
+    >>> directory = Path(tempfile.mkdtemp())
+    >>> (directory / "mine.parquet").touch()
+    >>> find_file(directory).name, find_file(directory / "mine.parquet").name
+    ('mine.parquet', 'mine.parquet')
     """
     if not path.is_dir():
         return path
@@ -91,6 +102,12 @@ def read_header(path: Path) -> OutcomesHeader:
 
     Raises:
         DataError: the file is missing, damaged, of another version, or none of ours.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> path = Path(tempfile.mkdtemp()) / "toy.parquet"
+    >>> save(toy_outcomes(toy_recommender("pear plum"), "pear plum"), path)
+    >>> read_header(path).model, read_header(path).protocol.questions
+    ('toy', 1)
     """
     with _connection() as con:
         return _header(con, path)
@@ -127,6 +144,15 @@ def check_replaceable(path: Path, fingerprint: str, protocol: Protocol) -> None:
 
     Raises:
         DataError: ``path`` is there and holds something else.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> outcomes = toy_outcomes(toy_recommender("pear plum"), "pear plum")
+    >>> path = Path(tempfile.mkdtemp()) / "toy.parquet"
+    >>> save(outcomes, path)
+    >>> check_replaceable(path, outcomes.header.fingerprint, outcomes.header.protocol)
+    >>> check_replaceable(path, "0123456789abcdef", outcomes.header.protocol)
+    Traceback (most recent call last):
+    session_rec.errors.DataError: ...toy.parquet holds the outcomes of another model ...
     """
     if not path.exists():
         return
@@ -148,6 +174,13 @@ def read(path: Path) -> Outcomes:
 
     Raises:
         DataError: the file is missing, damaged, of another version, or none of ours.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> outcomes = toy_outcomes(toy_recommender("pear plum"), "pear plum")
+    >>> path = Path(tempfile.mkdtemp()) / "toy.parquet"
+    >>> save(outcomes, path)
+    >>> read(path).header == outcomes.header
+    True
     """
     import duckdb
 

@@ -88,6 +88,11 @@ class Outcomes:
         score: float32 [Q], of the first item shown; -inf where none was.
         confidence: float32 [Q], the model's probability of that item
             (:func:`session_rec.evaluation.confidence.first_item_confidence`).
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> columns = toy_outcomes(toy_recommender("pear plum pear"), "plum pear kiwi").columns()
+    >>> columns["target"].tolist(), columns["rank"].tolist()
+    (['pear', 'kiwi'], [1, None])
     """
 
     header: OutcomesHeader

@@ -29,6 +29,13 @@ class Protocol(msgspec.Struct, frozen=True):
         unknown_targets: what becomes of answers outside the catalog.
         questions, sessions: how many were scored.
         interval: how the 95 % intervals were made.
+
+    >>> from session_rec.toy import toy_log, toy_recommender
+    >>> log, catalog = toy_log("pear plum"), toy_recommender("pear plum").catalog
+    >>> def protocol(rules):
+    ...     return Protocol.of(log, log.questions(catalog, rules), catalog, rules, "test")
+    >>> protocol(SessionRules()).unlike(protocol(SessionRules(max_length=5)))
+    {'rules.max_length': (20, 5)}
     """
 
     data: str

@@ -62,6 +62,11 @@ def replay(
 
     Args:
         plan: when each event is due; by default all at once.
+
+    >>> from session_rec.toy import toy_log, toy_recommender
+    >>> answers = replay(toy_recommender("pear plum pear"), toy_log("plum pear", "kiwi"), k=1)
+    >>> answers.slates.tolist()
+    [['pear'], ['pear'], ['pear']]
     """
     rules = rules or recommender.rules
     plan = plan or schedule(log)
@@ -176,6 +181,12 @@ def summarise(
     """Quality by the questions of ``evaluate``, with speed beside it.
 
     Ranks are read from the slates: among the shown items, ties count against the target.
+
+    >>> from session_rec.toy import toy_log, toy_recommender
+    >>> model, log = toy_recommender("plum pear pear"), toy_log("plum pear", "pear plum")
+    >>> report = summarise(model, log, replay(model, log), model.rules, "test")
+    >>> report.metrics["hr@1"], report.missing, report.events
+    (0.5, 0, 4)
     """
     questions = log.questions(recommender.catalog, rules)
     if len(questions) == 0:

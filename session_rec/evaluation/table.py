@@ -15,7 +15,11 @@ from session_rec.evaluation.protocol import Protocol
 
 
 def percent(value: float) -> str:
-    """A fraction as percent with two digits."""
+    """A fraction as percent with two digits.
+
+    >>> percent(0.65034)
+    '65.03'
+    """
     return f"{100 * value:.2f}"
 
 
@@ -23,6 +27,15 @@ def evaluation_table(rows: Sequence[Evaluation], costs: Sequence[Cost | None] = 
     """One line per model; the interval stands as plus or minus half its width.
 
     ``costs``, where given, is parallel to ``rows``.
+
+    >>> from session_rec.console import Console
+    >>> from session_rec.toy import toy_evaluation, toy_recommender
+    >>> evaluated = toy_evaluation(toy_recommender("fig fig pear plum"), "plum fig", "pear fig")
+    >>> Console(width=80).print(evaluation_table([evaluated]))
+    Next-item quality, percent
+    ...
+    toy 100.00 100.00 ±0.00 100.00 ±0.00 100.00 100.0 33.3
+    ...
     """
     timed = any(costs)
     # 80 columns are all that a terminal may have: what it costs stands in the place of less.
@@ -69,7 +82,12 @@ def evaluation_table(rows: Sequence[Evaluation], costs: Sequence[Cost | None] = 
 
 
 def evaluation_line(row: Evaluation) -> str:
-    """The two figures that are looked at first, with the gist of their protocol."""
+    """The two figures that are looked at first, with the gist of their protocol.
+
+    >>> from session_rec.toy import toy_evaluation, toy_recommender
+    >>> evaluation_line(toy_evaluation(toy_recommender("fig fig pear"), "pear fig"))
+    'toy: HR@20 100.00 ±0.00, MRR@20 100.00 ±0.00 percent over 1 questions in 1 sessions, ...'
+    """
     p = row.protocol
     return (
         f"{p.split}: HR@20 {with_interval(row.metrics['hr@20'], row.intervals['hr@20'])}, MRR@20 "
@@ -79,12 +97,22 @@ def evaluation_line(row: Evaluation) -> str:
 
 
 def with_interval(value: float, bounds: tuple[float, float]) -> str:
-    """``65.03 ±0.95`` in percent: the figure and half the width of its interval."""
+    """``65.03 ±0.95`` in percent: the figure and half the width of its interval.
+
+    >>> with_interval(0.6503, (0.6408, 0.6598))
+    '65.03 ±0.95'
+    """
     return f"{percent(value)} ±{percent((bounds[1] - bounds[0]) / 2)}"
 
 
 def protocol_text(protocols: Sequence[Protocol]) -> str:
-    """The protocol of a table's rows, which differ in the ranked items at most, in a few lines."""
+    """The protocol of a table's rows, which differ in the ranked items at most, in a few lines.
+
+    >>> from session_rec.toy import toy_evaluation, toy_recommender
+    >>> protocol_text([toy_evaluation(toy_recommender("fig fig pear"), "pear fig").protocol])
+    '1 questions in 1 sessions of toy (...): every position with a next event in its session;
+    all items of the catalog, seen items included (2 items); ties pessimistic: ...'
+    """
     p = protocols[0]
     items = sorted({f"{q.items:,}" for q in protocols})
     ranked = f"{' or '.join(items)} items"
