@@ -19,6 +19,10 @@ def first_item_hits(outcomes: Outcomes) -> NDArray[np.bool_]:
     """bool [Q]: the item shown first is the one that came next.
 
     ``hr@1`` is lower where scores tie, because ties count against the target.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> first_item_hits(toy_outcomes(toy_recommender("pear plum pear"), "plum pear plum"))
+    array([ True, False])
     """
     hits: NDArray[np.bool_] = outcomes.slate[:, 0] == outcomes.target
     return hits
@@ -69,6 +73,11 @@ def calibration_error(bins: Sequence[CalibrationBin]) -> float:
     """Expected calibration error: mean of |confidence − hit rate| over bins, weighted by n.
 
     Guo et al. 2017, "On calibration of modern neural networks".
+
+    >>> confidence, hit = np.array([0.2, 0.2, 0.9, 0.9]), np.array([False, False, True, True])
+    >>> bins = calibration_bins("m", confidence, hit, np.arange(4))  # off by 0.2, and by 0.1
+    >>> round(calibration_error(bins), 6)
+    0.15
     """
     n = sum(b.questions for b in bins)
     return sum(b.questions * abs(b.confidence - b.hit_rate) for b in bins) / n

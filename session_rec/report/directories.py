@@ -17,7 +17,12 @@ from session_rec.report.rows import Check, Epoch
 
 @dataclass(frozen=True)
 class Directory:
-    """A model directory as far as a report reads it: the weights are not looked at."""
+    """A model directory as far as a report reads it: the weights are not looked at.
+
+    >>> from session_rec.toy import toy_directory
+    >>> Directory.read(toy_directory("pear plum")).catalog.item_ids
+    ('pear', 'plum')
+    """
 
     manifest: Manifest
     catalog: Catalog
@@ -46,6 +51,11 @@ def read_directories(paths: Sequence[Path], names: Mapping[str, str]) -> dict[st
     Raises:
         DataError: a directory's model has no outcomes in the report.
         BundleError: a directory is none of a model, or was changed.
+
+    >>> from session_rec.toy import toy_directory
+    >>> path = toy_directory("pear plum")
+    >>> read_directories([path], {fingerprint(path): "mine"})["mine"].manifest.kind
+    'popularity'
     """
     found = {}
     for path in paths:
@@ -61,7 +71,13 @@ def read_directories(paths: Sequence[Path], names: Mapping[str, str]) -> dict[st
 
 
 def epochs(model: str, manifest: Manifest) -> list[Epoch]:
-    """The training's own record, empty for a model that is not trained in epochs."""
+    """The training's own record, empty for a model that is not trained in epochs.
+
+    >>> from session_rec.toy import toy_directory
+    >>> path = toy_directory("pear plum", training={"history": [{"loss": 2.5, "hr20": 0.25}]})
+    >>> epochs("mine", read_manifest(path))
+    [Epoch(model='mine', epoch=1, loss=2.5, hr20=0.25, mrr20=None)]
+    """
     return [
         Epoch(model, i + 1, h.get("loss"), h.get("hr20"), h.get("mrr20"))
         for i, h in enumerate(manifest.training.get("history", ()))
@@ -69,7 +85,15 @@ def epochs(model: str, manifest: Manifest) -> list[Epoch]:
 
 
 def checks(model: str, manifest: Manifest) -> list[Check]:
-    """The checks of the leakage certificate, empty where the model has none."""
+    """The checks of the leakage certificate, empty where the model has none.
+
+    >>> from session_rec import certificate
+    >>> from session_rec.toy import toy_directory
+    >>> passed = certificate.Check("passed", "no later event changed a prediction")
+    >>> path = toy_directory("pear plum", leakage=Certificate({"future": passed}, seed=0))
+    >>> [(check.check, check.status) for check in checks("mine", read_manifest(path))]
+    [('future', 'passed')]
+    """
     certificate = manifest.leakage
     if not isinstance(certificate, Certificate):
         return []

@@ -31,6 +31,12 @@ def choose_sessions(outcomes: Outcomes, count: int, seed: int) -> Choice:
     They are ordered by the share of their questions whose answer stands in the first :data:`TOP`
     (equal shares by lot) and cut into ``count`` parts of equal size; one is drawn from each. So
     hits and misses are mixed as in the data.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> outcomes = toy_outcomes(toy_recommender("pear plum"), "plum pear", "pear plum pear plum")
+    >>> choice = choose_sessions(outcomes, count=6, seed=0)
+    >>> [outcomes.session_ids[s] for s in choice.sessions]  # the other has too few questions
+    ['s1']
     """
     rng = np.random.default_rng(seed)
     questions = np.bincount(outcomes.session, minlength=len(outcomes.session_ids))
@@ -59,6 +65,12 @@ def clicks(
 
     Args:
         name: what an item id is called.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> outcomes = toy_outcomes(toy_recommender("pear plum pear"), "plum pear")
+    >>> (click,) = clicks("mine", outcomes, np.array([0]), name=str.title)
+    >>> click.item_name, click.shown, click.target, click.rank
+    ('Plum', ('pear', 'plum'), 'pear', 1)
     """
     ids = outcomes.item_ids
     rows = []

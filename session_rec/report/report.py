@@ -59,8 +59,10 @@ class Report(msgspec.Struct, frozen=True):
         notes: for each thing that is not in the report, why it is not; and how the examples were
             chosen (``examples``) and what each slicing is (``slices by …``).
 
-    >>> report = Report.of(["runs/demo/outcomes"])  # doctest: +SKIP
-    >>> report.frames()["slices"].query("metric == 'hr@20'")  # doctest: +SKIP
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> report = Report.of([toy_outcomes(toy_recommender("pear plum pear"), "plum pear")])
+    >>> [(row.metric, row.value) for row in report.metrics if row.metric == "hr@1"]
+    [('hr@1', 1.0)]
     """
 
     schema_version: int
@@ -206,6 +208,9 @@ def outcome_paths(given: Sequence[Path]) -> list[Path]:
 
     Raises:
         DataError: a directory holds none.
+
+    >>> outcome_paths([Path("runs/mine.parquet")])
+    [PosixPath('runs/mine.parquet')]
     """
     files = []
     for path in given:

@@ -16,7 +16,12 @@ _FRACTIONS = (0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, *(n / 20 for n in range(2
 
 
 def shown_counts(outcomes: Outcomes) -> NDArray[np.int64]:
-    """int64 [N], rising: how often each item of the catalog was shown, 0 for many perhaps."""
+    """int64 [N], rising: how often each item of the catalog was shown, 0 for many perhaps.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> shown_counts(toy_outcomes(toy_recommender("pear plum fig"), "pear plum fig"))
+    array([2, 2, 2])
+    """
     counts = np.bincount(outcomes.slate[outcomes.slate >= 0])
     shown = counts[counts > 0]
     padding = np.zeros(outcomes.header.protocol.items - len(shown), np.int64)
@@ -36,14 +41,26 @@ def gini(counts: NDArray[np.integer[Any]]) -> float:
 
 
 def concentration(model: str, counts: NDArray[np.integer[Any]]) -> list[Concentration]:
-    """The curve of :class:`Concentration`, from counts in rising order."""
+    """The curve of :class:`Concentration`, from counts in rising order.
+
+    >>> curve = concentration("mine", np.array([0, 0, 1, 3]))
+    >>> [(point.items, point.slots) for point in curve if point.items in (0, 0.25, 0.5)]
+    [(0, 0.0), (0.25, 0.75), (0.5, 1.0)]
+    """
     taken = np.concatenate(([0], np.cumsum(counts[::-1]))) / max(int(counts.sum()), 1)
     at = np.linspace(0, 1, len(taken))
     return [Concentration(model, f, float(np.interp(f, at, taken))) for f in _FRACTIONS]
 
 
 def popularity_shares(model: str, outcomes: Outcomes, catalog: Catalog) -> list[PopularityShare]:
-    """Slots and targets by decile of the catalog's items in the order of training clicks."""
+    """Slots and targets by decile of the catalog's items in the order of training clicks.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> model = toy_recommender("pear plum pear")
+    >>> shares = popularity_shares("mine", toy_outcomes(model, "plum pear"), model.catalog)
+    >>> [(s.decile, s.slots, s.targets) for s in shares if s.slots]
+    [(5, 0.5, 1.0), (10, 0.5, 0.0)]
+    """
     ranks, n = popularity_ranks(catalog), len(catalog)
     rows = catalog.rows(outcomes.item_ids)
     decile = np.where(rows >= 0, (10 * ranks[rows] + n - 1) // n, 0)

@@ -53,7 +53,15 @@ class Slicing:
 
 
 def slicings(outcomes: Outcomes) -> tuple[list[Slicing], dict[str, str]]:
-    """All divisions of the questions, and for each that cannot be made, why not."""
+    """All divisions of the questions, and for each that cannot be made, why not.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> found, not_made = slicings(toy_outcomes(toy_recommender("pear plum"), "plum pear plum"))
+    >>> {s.by: s.labels for s in found}["repeated or new target"]
+    ('new', 'repeated')
+    >>> list(not_made)  # the clicks are of 1970
+    ['time of day']
+    """
     by_time = _time_of_day(outcomes)
     found = [
         _context_length(outcomes),
@@ -68,7 +76,14 @@ def slicings(outcomes: Outcomes) -> tuple[list[Slicing], dict[str, str]]:
 
 
 def slice_rows(slicing: Slicing, models: Mapping[str, Outcomes]) -> list[Slice]:
-    """The figures of every slice and model, 95 % intervals by resampling the slice's sessions."""
+    """The figures of every slice and model, 95 % intervals by resampling the slice's sessions.
+
+    >>> from session_rec.toy import toy_outcomes, toy_recommender
+    >>> outcomes = toy_outcomes(toy_recommender("pear plum pear"), "plum pear plum")
+    >>> slicing = Slicing.of("target", ["pear", "plum"], np.array([0, 1]), "What came next.")
+    >>> [(r.slice, r.value) for r in slice_rows(slicing, {"m": outcomes}) if r.metric == "mrr@20"]
+    [('pear', 1.0), ('plum', 0.5)]
+    """
     rows = []
     for s, label in enumerate(slicing.labels):
         inside = np.flatnonzero(slicing.code == s)

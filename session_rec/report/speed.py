@@ -46,6 +46,17 @@ def read_replay(path: Path, title: str, names: Mapping[str, str]) -> tuple[Repla
 
     Raises:
         DataError: the file is missing, not of a replay, or of one that got no prediction.
+
+    >>> import tempfile
+    >>> from session_rec.evaluation.replay import replay, summarise
+    >>> from session_rec.toy import toy_log, toy_recommender
+    >>> model, log = toy_recommender("pear plum"), toy_log("pear plum", "plum")
+    >>> played = summarise(model, log, replay(model, log), model.rules, "test")
+    >>> path = Path(tempfile.mkdtemp()) / "replay.json"
+    >>> _ = path.write_bytes(msgspec.json.encode(played.to_dict()))
+    >>> row, latency = read_replay(path, "Monday", {model.fingerprint: "mine"})
+    >>> row.replay, row.model, row.events, sum(part.events for part in latency)
+    ('Monday', 'mine', 3, 3)
     """
     r = _read(path, _ReplayFile, "'replay --json'")
     latency = [r.latency_ms.get(q) for q in ("p50", "p90", "p99")]
@@ -67,6 +78,15 @@ def read_costs(path: Path, protocols: Mapping[str, Protocol]) -> list[Cost]:
 
     Raises:
         DataError: the file is missing, not of an evaluation, without costs, or of others.
+
+    >>> import tempfile
+    >>> from session_rec.toy import toy_evaluation, toy_recommender
+    >>> evaluated = toy_evaluation(toy_recommender("pear plum"), "pear plum", name="mine")
+    >>> cost = {"single_p50": 0.25, "single_p99": 0.5, "batch_p50": 0.125}
+    >>> path = Path(tempfile.mkdtemp()) / "evaluated.json"
+    >>> _ = path.write_bytes(msgspec.json.encode([evaluated.to_dict() | {"cost_ms": cost}]))
+    >>> read_costs(path, {"mine": evaluated.protocol})
+    [Cost(model='mine', single_p50_ms=0.25, single_p99_ms=0.5, batch_p50_ms=0.125)]
     """
     evaluated = _read(path, list[_Evaluated], "'evaluate --cost --json'")
     found = {
