@@ -126,7 +126,8 @@ class Outcomes:
         gave.
 
         Raises:
-            ValueError: the evaluation did not keep what was shown.
+            ValueError: the evaluation did not keep what was shown, or did not ask for every
+                position.
         """
         shown, protocol = evaluation.shown, evaluation.protocol
         if shown is None:
@@ -134,6 +135,8 @@ class Outcomes:
         catalog = recommender.catalog
         rules = type(recommender.rules).from_dict(protocol.rules)
         questions = log.questions(catalog, rules, protocol.min_prefix)
+        if questions.positions != protocol.positions:
+            raise ValueError("outcomes need an evaluation of every position")
         at, answer = questions.position, questions.position + 1
         popularity = popularity_ranks(catalog)
         known = questions.targets >= 0

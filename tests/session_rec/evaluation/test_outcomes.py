@@ -294,6 +294,10 @@ def test_names_tell_models_apart(tmp_path):
 def test_outcomes_need_the_slates(recommender, log):
     with pytest.raises(ValueError, match="keep_shown"):
         Outcomes.of(evaluate(recommender, log, name="m", split="t"), recommender, log)
+    for chosen in ({"positions": "last"}, {"since": 0}):
+        some = evaluate(recommender, log, name="m", split="t", keep_shown=True, **chosen)
+        with pytest.raises(ValueError, match="every position"):
+            Outcomes.of(some, recommender, log)
 
 
 def test_confidence_by_hand():
