@@ -8,6 +8,7 @@ import pkgutil
 import tempfile
 from importlib import import_module
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -16,6 +17,7 @@ from session_rec.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ">>> "
+METHODS = FunctionType | classmethod | staticmethod | property
 
 #: Every module of the engine: each public class and function shows by an example how it is used.
 SHOWN = (
@@ -69,16 +71,13 @@ def public(name: str) -> dict[str, object]:
 
 
 def shows_an_example(value: object) -> bool:
-    """Whether its docstring, or that of a method of its own, holds an example that is run."""
-    docs = [getattr(value, "__doc__", None)]
-    if inspect.isclass(value):
-        docs += [getattr(member, "__doc__", None) for member in vars(value).values()]
+    """Whether its docstring, or that of a public method of its own, holds an example that runs."""
+    methods = {k: v for k, v in vars(value).items() if isinstance(v, METHODS) and k[0] != "_"}
     parser = doctest.DocTestParser()
     return any(
         not example.options.get(doctest.SKIP)
-        for doc in docs
-        if isinstance(doc, str)
-        for example in parser.get_examples(doc)
+        for shown in (value, *(methods.values() if inspect.isclass(value) else ()))
+        for example in parser.get_examples(shown.__doc__ or "")
     )
 
 
