@@ -13,9 +13,9 @@ from session_rec.evaluation.table import percent, protocol_text
 def comparison_table(c: Comparison) -> Table:
     """A line per metric; rates in percent, differences in points of it.
 
-    >>> from session_rec.console import Console
+    >>> from rich.console import Console
     >>> from session_rec.toy import toy_comparison
-    >>> Console(width=80).print(comparison_table(toy_comparison()))
+    >>> Console(width=80, force_terminal=False).print(comparison_table(toy_comparison()))
     B = B against A = A
     ...
     HR@1 0.00 100.00 +100.00 +100.00 to +100.00 0.5 2/0/0

@@ -28,10 +28,10 @@ def evaluation_table(rows: Sequence[Evaluation], costs: Sequence[Cost | None] = 
 
     ``costs``, where given, is parallel to ``rows``.
 
-    >>> from session_rec.console import Console
+    >>> from rich.console import Console
     >>> from session_rec.toy import toy_evaluation, toy_recommender
     >>> evaluated = toy_evaluation(toy_recommender("fig fig pear plum"), "plum fig", "pear fig")
-    >>> Console(width=80).print(evaluation_table([evaluated]))
+    >>> Console(width=80, force_terminal=False).print(evaluation_table([evaluated]))
     Next-item quality, percent
     ...
     toy 100.00 100.00 ±0.00 100.00 ±0.00 100.00 100.0 33.3

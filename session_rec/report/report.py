@@ -209,8 +209,12 @@ def outcome_paths(given: Sequence[Path]) -> list[Path]:
     Raises:
         DataError: a directory holds none.
 
-    >>> outcome_paths([Path("runs/mine.parquet")])
-    [PosixPath('runs/mine.parquet')]
+    >>> import tempfile
+    >>> runs = Path(tempfile.mkdtemp())
+    >>> for name in ("b.parquet", "a.parquet"):
+    ...     (runs / name).touch()
+    >>> [path.name for path in outcome_paths([runs])]
+    ['a.parquet', 'b.parquet']
     """
     files = []
     for path in given:
