@@ -82,6 +82,17 @@ def main() -> None:
             soft_wrap=True,
         )
         sys.exit(2)
+    except PermissionError as e:
+        if e.filename is None:
+            raise
+        console.print(
+            f"session-rec: {e.filename}: {e.strerror}: change its permissions or choose another",
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         console.print("session-rec: interrupted", markup=False)
         sys.exit(130)
