@@ -24,6 +24,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from session_rec.console import write_json
@@ -64,7 +65,13 @@ class Step:
 
     def weights(self) -> TrainingWeights:
         """What the training left for the next one."""
-        arrays: TrainingWeights = load_file(self.directory / "weights.safetensors")
+        try:
+            arrays: TrainingWeights = load_file(self.directory / "weights.safetensors")
+        except (OSError, SafetensorError):
+            # The model of this window goes with its weights: both are made again.
+            raise DataError(
+                f"{self.directory} is damaged: delete it, and it is made again"
+            ) from None
         return arrays
 
     def trained(self) -> dict[str, Any]:
