@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from session_rec.ragged import Ragged
-
-_DAY_MS = 86_400_000
+from session_rec.recency import recency_weights
 
 
 class SessionIndex(NamedTuple):
@@ -41,22 +40,25 @@ class SessionIndex(NamedTuple):
 
 
 def build_index(
-    sessions: Ragged, n_items: int, sessions_per_item: int, half_life_days: float
+    sessions: Ragged,
+    n_items: int,
+    sessions_per_item: int,
+    half_life_days: float = 0.0,
+    half_life_sessions: float = 0.0,
 ) -> SessionIndex:
     """Keeps the newest ``sessions_per_item`` sessions of each item, by their last ``ts``.
 
     Args:
-        half_life_days: age at which a session's recency is 1/2, seen from the newest event;
-            0: all sessions have recency 1.
+        half_life_days, half_life_sessions: as :func:`session_rec.recency.recency_weights`.
 
     >>> two = Ragged.from_lists([[0, 1], [0, 2, 1]])
-    >>> build_index(two, 3, sessions_per_item=1, half_life_days=0).sessions  # of items 0, 1, 2
+    >>> build_index(two, 3, sessions_per_item=1).sessions  # of items 0, 1, 2
     array([0, 0, 0], dtype=int32)
     """
     sessions = sessions.take(np.flatnonzero(sessions.lengths))
     ended = sessions.ts[sessions.offsets[1:] - 1]
     order = np.argsort(ended, kind="stable")
-    sessions, ended = sessions.take(order), ended[order]
+    sessions = sessions.take(order)
 
     item, session, place = _last_places(sessions)
     sessions_of = np.bincount(item, minlength=n_items)
@@ -67,12 +69,7 @@ def build_index(
     # Sessions that no item leads to any more are left out of the bundle.
     used, session = np.unique(session, return_inverse=True)
     rest = sessions.take(used)
-    if half_life_days and len(used):
-        recency = np.exp2(-(ended[-1] - ended[used]) / (_DAY_MS * half_life_days))
-        # Weights below 2^-100 would vanish in float32, and with them the order of sessions.
-        recency = np.maximum(recency, 2.0**-100)
-    else:
-        recency = np.ones(len(used))
+    recency = recency_weights(sessions, half_life_days, half_life_sessions)[used]
     return SessionIndex(
         np.concatenate(([0], np.cumsum(np.bincount(item, minlength=n_items)))).astype(np.int64),
         session.astype(np.int32),

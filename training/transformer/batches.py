@@ -64,13 +64,3 @@ def prefixes(sessions: Ragged, max_length: int) -> tuple[Ragged, NDArray[np.int6
     ends = positions[asked]
     contexts = sessions.window(np.maximum(starts[asked], ends - max_length), ends)
     return contexts, sessions.rows[ends].astype(np.int64)
-
-
-def session_weights(sessions: Ragged, half_life_days: float) -> NDArray[np.float32]:
-    """float32 [S]: 2^(-age / half-life), age from a session's last event to the newest of all."""
-    if half_life_days == 0:
-        return np.ones(len(sessions), np.float32)
-    ended = sessions.ts[sessions.offsets[1:] - 1]
-    age_days = (ended.max() - ended) / 86_400_000
-    weights: NDArray[np.float32] = np.exp2(-age_days / half_life_days).astype(np.float32)
-    return weights

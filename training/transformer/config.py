@@ -54,6 +54,9 @@ class TransformerConfig(BaseModel):
     recency_half_life_days: float = Field(default=0.0, ge=0)
     """A session this old counts half in the loss; 0 weighs all alike. Needs ``ts`` to be a
     clock."""
+    recency_half_life_sessions: float = Field(default=0.0, ge=0)
+    """The same by the number of sessions that ended later, where ``ts`` orders but is no clock; 0
+    weighs all alike."""
 
     epochs: int = Field(default=8, ge=1)
     """Passes over the sessions; the learning rate's course is laid out for all of them."""

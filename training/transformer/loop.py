@@ -17,8 +17,9 @@ from torch import Tensor
 
 from session_rec.errors import DataError, UserError
 from session_rec.ragged import Ragged
+from session_rec.recency import recency_weights
 from training.transformer import checkpoint as ckpt
-from training.transformer.batches import epoch_batches, pad, session_weights, training_sessions
+from training.transformer.batches import epoch_batches, pad, training_sessions
 from training.transformer.config import TransformerConfig
 from training.transformer.cooccurrence import cooccurrence_vectors
 from training.transformer.model import (
@@ -112,7 +113,9 @@ class _Run:
                 "no training session has two or more items, so there is no next item to learn"
             )
         self.validates = bool((valid.lengths >= 2).any())
-        self.session_weights = session_weights(train, config.recency_half_life_days)[kept]
+        self.session_weights = recency_weights(
+            train, config.recency_half_life_days, config.recency_half_life_sessions
+        )[kept].astype(np.float32)
         self.fingerprint = _fingerprint([train, valid], n_items, config, warm)
         self.steps_per_epoch = len(self._batches(0))
         self.total_steps = self.steps_per_epoch * config.epochs

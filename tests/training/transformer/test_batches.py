@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +9,6 @@ from training.transformer.batches import (
     epoch_batches,
     pad,
     prefixes,
-    session_weights,
     training_sessions,
 )
 
@@ -64,15 +62,3 @@ def test_every_position_but_the_first_is_asked_with_the_newest_items_before_it()
     asked = [contexts.sequence(i).tolist() for i in range(len(contexts))]
     assert asked == [[1], [1, 2], [2, 3], [6]]
     assert targets.tolist() == [2, 3, 4, 7]
-
-
-def test_a_session_one_half_life_old_counts_half() -> None:
-    day = 86_400_000
-    sessions = Ragged(
-        np.arange(4, dtype=np.int32),
-        np.array([0, 2, 4]),
-        np.array([0, 3 * day, 4 * day, 5 * day]),
-        np.zeros(4, np.int8),
-    )
-    assert session_weights(sessions, 2.0).tolist() == pytest.approx([0.5, 1.0])
-    assert session_weights(sessions, 0.0).tolist() == [1.0, 1.0]
