@@ -21,6 +21,7 @@ from session_rec.errors import BundleError, ConfigError
 from session_rec.files import new_directory
 from session_rec.manifest import FORMAT, MANIFEST, FileEntry, Manifest, fingerprint, verify
 from session_rec.predictors import Predictor, predictor_class
+from session_rec.predictors.base import Files
 from session_rec.recommender import Recommender
 from session_rec.sessions import SessionRules
 from session_rec.weights import map_weights
@@ -113,7 +114,7 @@ def load(directory: Path) -> Recommender:
         rules = SessionRules.from_dict(manifest.rules)
         if rules.fingerprint != manifest.rules_fingerprint:
             raise BundleError(f"{directory / MANIFEST}: its session rules do not match their hash")
-        predictor = cls.restore(manifest.config, arrays, directory, len(catalog))
+        predictor = cls.restore(manifest.config, arrays, Files(directory), len(catalog))
     except (KeyError, ValueError, TypeError, OSError, ConfigError) as e:
         raise BundleError(
             f"{directory / MANIFEST} does not describe a {manifest.kind} that this version can "

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -22,6 +23,30 @@ from session_rec.ragged import Ragged
 from session_rec.retrieval import top_k
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Files:
+    """The further files of a model, where they lie.
+
+    Attributes:
+        directory: the model directory.
+        prefix: what the model's names begin with there; empty but for a part of another model.
+
+    >>> Files(Path("models/shop")).part("knn").prefix
+    'knn.'
+    """
+
+    directory: Path
+    prefix: str = ""
+
+    def read(self, name: str) -> bytes:
+        """The content of a file that the model calls ``name``."""
+        return (self.directory / f"{self.prefix}{name}").read_bytes()
+
+    def part(self, name: str) -> Files:
+        """The files of a part, which lie here under ``name.``."""
+        return Files(self.directory, f"{self.prefix}{name}.")
 
 
 class Predictor(ABC):
@@ -76,7 +101,5 @@ class Predictor(ABC):
 
     @classmethod
     @abstractmethod
-    def restore(
-        cls, config: Mapping[str, Any], arrays: Arrays, directory: Path, n_items: int
-    ) -> Self:
-        """The predictor that was saved. ``directory`` holds its further files."""
+    def restore(cls, config: Mapping[str, Any], arrays: Arrays, files: Files, n_items: int) -> Self:
+        """The predictor that was saved; ``files`` holds what :meth:`files` gave."""

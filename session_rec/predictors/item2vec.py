@@ -7,7 +7,6 @@ Koenigstein, "Item2vec" (2016).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,7 +15,7 @@ from pydantic import Field
 
 from session_rec.config import Config
 from session_rec.errors import BundleError
-from session_rec.predictors.base import Arrays, Predictor
+from session_rec.predictors.base import Arrays, Files, Predictor
 from session_rec.predictors.dot_products import DotProducts
 from session_rec.predictors.evidence import popularity_tail
 from session_rec.ragged import Ragged
@@ -108,12 +107,12 @@ class Item2Vec(Predictor):
         }
 
     @classmethod
-    def restore(
-        cls, config: Mapping[str, Any], arrays: Arrays, directory: Path, n_items: int
-    ) -> Self:
+    def restore(cls, config: Mapping[str, Any], arrays: Arrays, files: Files, n_items: int) -> Self:
         names = ("context_vectors", "item_vectors", "count")
         if any(name not in arrays or len(arrays[name]) != n_items for name in names):
-            raise BundleError(f"{directory} does not hold vectors of {n_items} items: train again")
+            raise BundleError(
+                f"{files.directory} does not hold vectors of {n_items} items: train again"
+            )
         context, item, count = (arrays[name] for name in names)
         return cls(context, item, count, ContextVectorConfig(**config))
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from session_rec.config import Config
-from session_rec.predictors.base import Arrays, Predictor
+from session_rec.predictors.base import Arrays, Files, Predictor
 from session_rec.ragged import Ragged
 
 
@@ -48,7 +47,5 @@ class Popularity(Predictor):
         return {"count": self._count}
 
     @classmethod
-    def restore(
-        cls, config: Mapping[str, Any], arrays: Arrays, directory: Path, n_items: int
-    ) -> Self:
+    def restore(cls, config: Mapping[str, Any], arrays: Arrays, files: Files, n_items: int) -> Self:
         return cls(arrays["count"], PopularityConfig(**config))

@@ -7,7 +7,6 @@ learning method for session-based recommendation" (2017), where they are called 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from session_rec.config import Config
-from session_rec.predictors.base import Arrays
+from session_rec.predictors.base import Arrays, Files
 from session_rec.predictors.evidence import EvidencePredictor
 from session_rec.ragged import Ragged
 
@@ -113,9 +112,7 @@ class SequentialRules(EvidencePredictor):
         }
 
     @classmethod
-    def restore(
-        cls, config: Mapping[str, Any], arrays: Arrays, directory: Path, n_items: int
-    ) -> Self:
+    def restore(cls, config: Mapping[str, Any], arrays: Arrays, files: Files, n_items: int) -> Self:
         return cls(
             arrays["offsets"],
             arrays["follower"],

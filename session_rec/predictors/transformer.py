@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from session_rec.errors import BundleError
-from session_rec.predictors.base import Arrays, Predictor
+from session_rec.predictors.base import Arrays, Files, Predictor
 from session_rec.predictors.dot_products import DotProducts
 from session_rec.predictors.onnx_session import onnx_session
 from session_rec.ragged import Ragged
@@ -92,22 +91,21 @@ class TransformerPredictor(Predictor):
         return {ENCODER: self._encoder}
 
     @classmethod
-    def restore(
-        cls, config: Mapping[str, Any], arrays: Arrays, directory: Path, n_items: int
-    ) -> Self:
+    def restore(cls, config: Mapping[str, Any], arrays: Arrays, files: Files, n_items: int) -> Self:
         if unknown := config.keys() - {"max_length", "fixed_length"}:
             raise BundleError(
-                f"{directory} has settings that this version does not know: "
+                f"{files.directory} has settings that this version does not know: "
                 f"{', '.join(sorted(unknown))}; use the version that wrote it"
             )
         table = arrays.get(TABLE)
         if table is None or table.dtype != np.float32 or table.ndim != 2 or len(table) != n_items:
             raise BundleError(
-                f"{directory} holds no {TABLE} of {n_items} float32 vectors: train the model again"
+                f"{files.directory} holds no {TABLE} of {n_items} float32 vectors: "
+                "train the model again"
             )
         return cls(
             table,
-            (directory / ENCODER).read_bytes(),
+            files.read(ENCODER),
             max_length=int(config["max_length"]),
             fixed_length=bool(config["fixed_length"]),
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from session_rec.config import Config
-from session_rec.predictors.base import Arrays
+from session_rec.predictors.base import Arrays, Files
 from session_rec.predictors.evidence import EvidencePredictor
 from session_rec.predictors.session_index import SessionIndex, build_index
 from session_rec.ragged import Ragged
@@ -40,6 +39,9 @@ class VmisKnnConfig(Config):
     recency_half_life_days: float = Field(default=0.0, ge=0)
     """The similarity of a session halves with this age, seen from the newest training event.
     0: off, as it must be where ``ts`` is no clock."""
+    recency_half_life_sessions: float = Field(default=0.0, ge=0)
+    """The same by the number of sessions that ended later, where ``ts`` orders but is no clock.
+    0: off."""
     distance_scale: float = Field(default=4.0, gt=0)
     """In a neighbour, an item at a distance of d clicks from the matched one counts
     exp(-(d - 1) / this)."""
@@ -88,7 +90,11 @@ class VmisKnn(EvidencePredictor):
         """Indexes ``sessions``; their order in time is that of their last ``ts``."""
         config = config or VmisKnnConfig()
         index = build_index(
-            sessions, n_items, config.sessions_per_item, config.recency_half_life_days
+            sessions,
+            n_items,
+            config.sessions_per_item,
+            config.recency_half_life_days,
+            config.recency_half_life_sessions,
         )
         return cls(index, np.bincount(sessions.rows, minlength=n_items), config)
 
@@ -155,9 +161,7 @@ class VmisKnn(EvidencePredictor):
         return {"count": self._count, **self._index._asdict()}
 
     @classmethod
-    def restore(
-        cls, config: Mapping[str, Any], arrays: Arrays, directory: Path, n_items: int
-    ) -> Self:
+    def restore(cls, config: Mapping[str, Any], arrays: Arrays, files: Files, n_items: int) -> Self:
         index = SessionIndex(**{name: arrays[name] for name in SessionIndex._fields})
         return cls(index, arrays["count"], VmisKnnConfig(**config))
 

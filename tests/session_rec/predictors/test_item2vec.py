@@ -3,6 +3,7 @@ import pytest
 
 from session_rec import Ragged
 from session_rec.errors import BundleError
+from session_rec.predictors.base import Files
 from session_rec.predictors.item2vec import ContextVectorConfig, Item2Vec
 
 #: Items 0 and 1 point apart; candidates 2 and 3 follow them; 4 was never clicked.
@@ -42,4 +43,4 @@ def test_the_length_of_a_table_changes_no_order():
 def test_vectors_of_another_catalog_are_refused(tmp_path):
     model = Item2Vec.from_vectors(CONTEXT, ITEM, COUNT, ContextVectorConfig())
     with pytest.raises(BundleError, match="vectors of 6 items"):
-        Item2Vec.restore(model.config(), model.arrays(), tmp_path, 6)
+        Item2Vec.restore(model.config(), model.arrays(), Files(tmp_path), 6)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from session_rec.catalog import Catalog
 from session_rec.events import type_code
-from session_rec.predictors.base import Arrays, Predictor
+from session_rec.predictors.base import Arrays, Files, Predictor
 from session_rec.ragged import Ragged
 from session_rec.recommender import Recommender
 from session_rec.sessions import SessionRules
@@ -46,7 +45,7 @@ class Checksums(Predictor):
         return {}
 
     @classmethod
-    def restore(cls, config: Any, arrays: Arrays, directory: Path, n_items: int) -> Self:
+    def restore(cls, config: Any, arrays: Arrays, files: Files, n_items: int) -> Self:
         return cls()
 
 
