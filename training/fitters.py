@@ -6,7 +6,7 @@ libraries of a model are imported when it is fitted, not before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,6 +38,8 @@ class Fitted:
         weights: what a later training can start from; empty for models that are only counted.
         forward: the forwards over whole sessions that the training used, for the leakage
             certificate; None where it scores no whole sessions.
+        parts: the models that this one consists of, with their settings, by name; each is
+            certified as well.
     """
 
     predictor: Predictor
@@ -45,6 +47,7 @@ class Fitted:
     seconds: float = 0.0
     weights: TrainingWeights = field(default_factory=dict)
     forward: SessionForward | None = None
+    parts: Mapping[str, tuple[Fitted, BaseModel]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,31 @@ def _transformer(data: FitData, config: Any) -> Fitted:
     )
 
 
+def _two_stage(data: FitData, config: Any) -> Fitted:
+    from training.two_stage.fit import fit
+
+    def fit_part(name: str, train: Ragged, valid: Ragged, run: str) -> Fitted:
+        kind, settings = config.part(name)
+        place = data.run_dir / f"{name}.{run}"
+        return fit_model(kind, FitData(train, valid, data.n_items, place, data.console), settings)
+
+    def say(text: str) -> None:
+        if data.console is not None:
+            data.console.print(text, markup=False, highlight=False)
+
+    model, record, parts = fit(data.train, data.valid, data.n_items, config, fit_part, say)
+    settings = {name: config.part(name)[1] for name in parts}
+    return Fitted(
+        model, record, parts={name: (part, settings[name]) for name, part in parts.items()}
+    )
+
+
+def _two_stage_config() -> type[BaseModel]:
+    from training.two_stage.config import TwoStageConfig
+
+    return TwoStageConfig
+
+
 def _item2vec_config() -> type[BaseModel]:
     from training.item2vec import Item2VecConfig
 
@@ -121,7 +149,7 @@ def _transformer_config() -> type[BaseModel]:
     return TransformerConfig
 
 
-_NEEDS = {"item2vec": "gensim", "transformer": "transformers4rec"}
+_NEEDS = {"item2vec": "gensim", "transformer": "transformers4rec", "two-stage": "torch"}
 _FITTERS: dict[str, tuple[Callable[[], type[BaseModel]], _Fit]] = {
     "popularity": (lambda: PopularityConfig, _counted(Popularity)),
     "session-popularity": (lambda: SessionPopularityConfig, _counted(SessionPopularity)),
@@ -129,6 +157,7 @@ _FITTERS: dict[str, tuple[Callable[[], type[BaseModel]], _Fit]] = {
     "vmis-knn": (lambda: VmisKnnConfig, _counted(VmisKnn)),
     "item2vec": (_item2vec_config, _item2vec),
     "transformer": (_transformer_config, _transformer),
+    "two-stage": (_two_stage_config, _two_stage),
 }
 
 

@@ -15,6 +15,7 @@ _KINDS = {
     "vmis-knn": "session_rec.predictors.vmis_knn:VmisKnn",
     "item2vec": "session_rec.predictors.item2vec:Item2Vec",
     "transformer": "session_rec.predictors.transformer:TransformerPredictor",
+    "two-stage": "session_rec.predictors.two_stage:TwoStage",
 }
 
 

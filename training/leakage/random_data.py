@@ -29,6 +29,7 @@ from session_rec.sessions import SessionRules
 from training.fitters import FitData, fit_model
 from training.leakage.forward import Asked, SessionForward
 from training.leakage.probes import random_sessions
+from training.two_stage.config import TwoStageConfig
 
 #: The random shop. With 200 items a slate of 20 hits in 10 % of the questions.
 ITEMS, SLATE = 200, 20
@@ -149,8 +150,18 @@ def shrink(kind: str, settings: BaseModel) -> tuple[BaseModel, dict[str, list[An
         }
     elif kind == "item2vec":
         wanted = {"epochs": min(values["epochs"], 10)}
+    elif isinstance(settings, TwoStageConfig):
+        wanted = {"parts": _shrink_parts(settings), "holdout": max(settings.holdout, 0.2)}
     changed = {k: [values[k], v] for k, v in wanted.items() if values[k] != v}
     return settings.model_copy(update=wanted), changed
+
+
+def _shrink_parts(settings: TwoStageConfig) -> dict[str, dict[str, Any]]:
+    parts = {}
+    for name in settings.parts:
+        kind, of_part = settings.part(name)
+        parts[name] = {"kind": kind, **shrink(kind, of_part)[0].model_dump()}
+    return parts
 
 
 def _sample(count: int, rng: np.random.Generator, after: int) -> Ragged:

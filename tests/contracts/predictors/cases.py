@@ -38,6 +38,8 @@ class Case:
 _TINY = {"d_model": 12, "n_heads": 2, "n_layers": 1, "max_length": 7, "epochs": 1, "threads": 1}
 _XLNET = {"architecture": "xlnet", "masking": "mlm"}
 
+_RULES = {"kind": "sequential-rules", "rules_per_item": 20}
+
 CASES = (
     Case("popularity", "popularity", reads=0),
     Case("session-popularity", "session-popularity"),
@@ -49,6 +51,18 @@ CASES = (
     ),
     Case("transformer, GPT2", "transformer", _TINY, reads=7, table=True),
     Case("transformer, XLNet", "transformer", {**_TINY, **_XLNET}, reads=7, table=True),
+    Case(
+        "two-stage",
+        "two-stage",
+        {
+            "parts": {"transformer": _TINY, "vmis-knn": {"neighbours": 20}, "rules": _RULES},
+            "depth": 15,
+            "holdout": 0.3,
+            "hidden": 4,
+            "epochs": 1,
+        },
+        reads=20,
+    ),
 )
 
 

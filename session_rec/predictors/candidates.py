@@ -1,0 +1,151 @@
+"""What a re-ranker sees: the parts' best items together, and what is known of each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Probabilities below e to this are alike to the re-ranker.
+_LOG_FLOOR = -12.0
+
+#: Of each part: log probability, 1 / rank, log rank, distance to its best score.
+PART_FEATURES = ("log_probability", "reciprocal_rank", "log_rank", "behind_best")
+#: Of the item and the context, whatever the parts.
+SHARED_FEATURES = (
+    "in_context",
+    "recency_in_context",
+    "log_times_in_context",
+    "newest_item",
+    "second_newest_item",
+    "log_popularity",
+    "log_length",
+    "share_distinct",
+    "in_context_by_log_length",
+    "in_context_by_share_distinct",
+)
+
+
+def feature_names(parts: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns of :func:`candidates`, for parts of these names.
+
+    >>> feature_names(["knn"])[:2]
+    ('knn.log_probability', 'knn.reciprocal_rank')
+    >>> len(feature_names(["knn", "transformer"]))
+    18
+    """
+    return (*(f"{part}.{name}" for part in parts for name in PART_FEATURES), *SHARED_FEATURES)
+
+
+class Candidates(NamedTuple):
+    """The candidates of one context.
+
+    Attributes:
+        rows: int64 [C], catalog rows, ascending.
+        features: float32 [C, F], columns as :func:`feature_names`.
+
+    >>> Candidates(np.array([3, 7]), np.zeros((2, 14), np.float32)).rows
+    array([3, 7])
+    """
+
+    rows: NDArray[np.int64]
+    features: NDArray[np.float32]
+
+
+def candidates(
+    scores: Sequence[NDArray[np.float32]],
+    logits: Sequence[bool],
+    context: NDArray[np.int32],
+    log_popularity: NDArray[np.float32],
+    depth: int,
+) -> Candidates:
+    """The union of each part's ``depth`` best items for one context, with their features.
+
+    Everything here is elementwise or a sum over a row of its own, so that a context's features
+    are the same bits in any company.
+
+    Args:
+        scores: per part float32 [N], the scores of every item.
+        logits: per part whether its scores are logits (:attr:`Predictor.logits`).
+        context: int32 [L], the known items, newest last.
+        log_popularity: float32 [N], log(1 + training events).
+        depth: items taken from each part.
+
+    >>> found = candidates([np.array([3, 1, 0], np.float32)], [False], np.array([1], np.int32),
+    ...                    np.zeros(3, np.float32), depth=2)
+    >>> found.rows.tolist(), found.features.shape
+    ([0, 1], (2, 14))
+    """
+    depth = min(depth, len(log_popularity))
+    best = [_best(line, depth) for line in scores]
+    rows = np.unique(np.concatenate([part for part, _ in best]))
+    columns: list[NDArray[np.float64]] = []
+    for line, (_, ordered), is_logits in zip(scores, best, logits, strict=True):
+        columns += _part_features(line, line[rows], ordered, is_logits)
+    columns += _shared_features(rows, context, log_popularity)
+    return Candidates(rows, np.stack(columns, axis=1).astype(np.float32))
+
+
+def _best(line: NDArray[np.float32], depth: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The rows of the ``depth`` best, ties to the lower row; their scores, best first."""
+    n = len(line)
+    border = np.partition(line, n - depth)[n - depth]
+    above = np.flatnonzero(line > border)
+    equal = np.flatnonzero(line == border)[: depth - len(above)]
+    rows = np.concatenate([above, equal])
+    return rows, np.sort(line[rows].astype(np.float64))[::-1]
+
+
+def _part_features(
+    line: NDArray[np.float32],
+    own: NDArray[np.float32],
+    ordered: NDArray[np.float64],
+    logits: bool,
+) -> list[NDArray[np.float64]]:
+    value = own.astype(np.float64)
+    top = ordered[0]
+    if logits:
+        total = np.exp(line - np.float32(top)).sum(dtype=np.float64)
+        log_probability = value - top - np.log(total)
+    else:
+        total = np.maximum(line, 0).sum(dtype=np.float64)
+        share = np.maximum(value, 0) / max(total, 1e-30)
+        log_probability = np.log(np.maximum(share, np.exp(_LOG_FLOOR)))
+    rank = np.searchsorted(-ordered, -value, side="left")
+    return [
+        np.maximum(log_probability, _LOG_FLOOR) / 4,
+        1 / (rank + 1.0),
+        np.log1p(rank) / 4,
+        np.minimum((top - value) / (top - ordered[-1] + 1e-6), 4.0),
+    ]
+
+
+def _shared_features(
+    rows: NDArray[np.int64], context: NDArray[np.int32], log_popularity: NDArray[np.float32]
+) -> list[NDArray[np.float64]]:
+    newest_first = context[::-1]
+    times = np.zeros(len(rows))
+    age = np.full(len(rows), np.inf)
+    for clicks, item in enumerate(newest_first.tolist()):
+        at = int(np.searchsorted(rows, item))
+        if at < len(rows) and rows[at] == item:
+            times[at] += 1
+            age[at] = min(age[at], clicks)
+    inside = (times > 0).astype(np.float64)
+    length = np.log(len(context) + 1.0) / 2
+    distinct = len(set(newest_first.tolist())) / max(len(context), 1)
+    alike = np.ones(len(rows))
+    return [
+        inside,
+        1 / (age + 1),
+        np.log1p(times),
+        (age == 0).astype(np.float64),
+        (age == 1).astype(np.float64),
+        log_popularity[rows].astype(np.float64) / 8,
+        length * alike,
+        distinct * alike,
+        inside * length,
+        inside * distinct,
+    ]

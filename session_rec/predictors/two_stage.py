@@ -1,0 +1,169 @@
+"""Several models find candidates, a small network ranks them.
+
+Each part retrieves its best items; the union is ranked by a network over the parts' scores and
+ranks and what the context says of each candidate. Sources: Covington, Adams and Sargin, "Deep
+neural networks for YouTube recommendations" (2016), for the two stages; Wolpert, "Stacked
+generalization" (1992), for a second model fitted where the first have not been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from session_rec.config import Config
+from session_rec.errors import BundleError
+from session_rec.predictors.base import Arrays, Files, Predictor
+from session_rec.predictors.candidates import candidates, feature_names
+from session_rec.predictors.reranker import Reranker
+from session_rec.ragged import Ragged
+
+
+class PartSettings(Config):
+    """A part in the manifest."""
+
+    name: str
+    """What its arrays and files begin with."""
+    kind: str
+    """Its model kind."""
+    config: dict[str, Any]
+    """Its own settings."""
+
+
+class TwoStageSettings(Config):
+    """What the manifest says of a two-stage model."""
+
+    depth: int
+    """Items taken from each part."""
+    max_length: int
+    """Newest items of a context that the re-ranker reads."""
+    parts: list[PartSettings]
+    """The models that retrieve, the main one first."""
+
+
+class TwoStage(Predictor):
+    """Scores the union of the parts' best items by a re-ranker, above all other items.
+
+    The others follow in the order of the first part's scores, within 2 below the lowest
+    candidate.
+
+    Args:
+        parts: the models that retrieve, the main one first; by name.
+        reranker: ranks the candidates.
+        log_popularity: float32 [N], log(1 + training events).
+        depth: items taken from each part.
+        max_length: newest items of a context that the re-ranker reads.
+
+    Raises:
+        BundleError: the re-ranker was made for other parts.
+
+    >>> from session_rec.predictors.popularity import Popularity
+    >>> part = Popularity.fit(Ragged.from_lists([[2, 2, 1]]), n_items=4)
+    >>> first_rank = (np.arange(14) == 1).astype(np.float32)  # popularity.reciprocal_rank
+    >>> net = Reranker(first_rank * 0, first_rank * 0 + 1, first_rank,
+    ...                np.zeros((14, 1), np.float32), first_rank[:1], first_rank[:1])
+    >>> model = TwoStage({"popularity": part}, net, np.zeros(4, np.float32), 2, max_length=20)
+    >>> model.top_k(Ragged.from_lists([[0]]), 3)[0]
+    array([[2, 1, 0]], dtype=int32)
+    """
+
+    kind: ClassVar[str] = "two-stage"
+    logits: ClassVar[bool] = True
+    #: Whatever a part may read.
+    inputs: ClassVar[tuple[str, ...]] = ("items", "ts", "types")
+
+    def __init__(
+        self,
+        parts: Mapping[str, Predictor],
+        reranker: Reranker,
+        log_popularity: NDArray[np.float32],
+        depth: int,
+        max_length: int,
+    ) -> None:
+        names = feature_names(tuple(parts))
+        if reranker.linear.shape != (len(names),):
+            raise BundleError(
+                f"the re-ranker reads {reranker.linear.size} features, but the parts "
+                f"{', '.join(parts)} give {len(names)}: the model directory mixes two models"
+            )
+        self.n_items = len(log_popularity)
+        self._parts = dict(parts)
+        self._reranker = reranker
+        self._log_popularity = log_popularity
+        self._depth = depth
+        self._max_length = max_length
+
+    @property
+    def parts(self) -> Mapping[str, Predictor]:
+        """The models that retrieve, by name."""
+        return self._parts
+
+    def score(self, contexts: Ragged) -> NDArray[np.float32]:
+        newest = contexts.newest(self._max_length)
+        of_parts = [part.score(contexts) for part in self._parts.values()]
+        logits = [part.logits for part in self._parts.values()]
+        scores = np.empty((len(contexts), self.n_items), np.float32)
+        for b in range(len(contexts)):
+            lines = [s[b] for s in of_parts]
+            rows, features = candidates(
+                lines, logits, newest.sequence(b), self._log_popularity, self._depth
+            )
+            ranked = self._reranker(features)
+            main = lines[0]
+            top, bottom = main.max(), main.min()
+            behind = (top - main) / (top - bottom + np.float32(1e-6))
+            scores[b] = ranked.min() - np.float32(1) - behind
+            scores[b, rows] = ranked
+        return scores
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "depth": self._depth,
+            "max_length": self._max_length,
+            # A list: the first part is the main one, and JSON objects are kept sorted.
+            "parts": [
+                {"name": name, "kind": part.kind, "config": part.config()}
+                for name, part in self._parts.items()
+            ],
+        }
+
+    def arrays(self) -> Arrays:
+        own = {f"reranker.{name}": array for name, array in self._reranker.arrays().items()}
+        of_parts = {
+            f"{name}.{key}": array
+            for name, part in self._parts.items()
+            for key, array in part.arrays().items()
+        }
+        return {**of_parts, **own, "log_popularity": self._log_popularity}
+
+    def files(self) -> Mapping[str, bytes]:
+        return {
+            f"{name}.{key}": data
+            for name, part in self._parts.items()
+            for key, data in part.files().items()
+        }
+
+    @classmethod
+    def restore(cls, config: Mapping[str, Any], arrays: Arrays, files: Files, n_items: int) -> Self:
+        from session_rec.predictors import predictor_class
+
+        settings = TwoStageSettings(**config)
+        parts = {
+            part.name: predictor_class(part.kind).restore(
+                part.config, _beginning_with(part.name, arrays), files.part(part.name), n_items
+            )
+            for part in settings.parts
+        }
+        log_popularity = arrays["log_popularity"]
+        if len(log_popularity) != n_items:
+            raise BundleError(f"{files.directory} ranks another number of items: train again")
+        reranker = Reranker(**_beginning_with("reranker", arrays))
+        return cls(parts, reranker, log_popularity, settings.depth, settings.max_length)
+
+
+def _beginning_with(name: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

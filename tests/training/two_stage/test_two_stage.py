@@ -1,0 +1,124 @@
+"""A two-stage model: what it learns, what it refuses, what it gives without anything to learn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from session_rec import Ragged
+from session_rec.errors import BundleError, ConfigError
+from session_rec.predictors.popularity import Popularity
+from session_rec.predictors.reranker import Reranker
+from session_rec.predictors.two_stage import TwoStage
+from training.fitters import FitData, fit_model
+from training.two_stage.config import TwoStageConfig
+
+N = 60
+PARTS = {"sequential-rules": {}, "session-popularity": {}}
+
+
+def shoppers(seed: int, count: int) -> Ragged:
+    """Half of them walk from item to item and never look back, half go to and fro between two:
+    rules are right for the first, the session's own items for the second."""
+    rng = np.random.default_rng(seed)
+    sessions = []
+    for _ in range(count):
+        length = rng.integers(5, 9)
+        start = rng.integers(0, N)
+        if rng.random() < 0.5:
+            sessions.append([int(start + i) % N for i in range(length)])
+        else:
+            other = rng.integers(0, N)
+            sessions.append([int(start if i % 2 else other) for i in range(length)])
+    return Ragged.from_lists(sessions)
+
+
+def fitted(tmp_path: Path, train: Ragged, **settings):
+    config = TwoStageConfig(**{"parts": PARTS, "depth": 10, "holdout": 0.3, **settings})
+    data = FitData(train, Ragged.from_lists([]), N, tmp_path)
+    return fit_model("two-stage", data, config)
+
+
+def first_right(model, sessions: Ragged) -> float:
+    """Share of the sessions from the fourth click on whose next item comes first."""
+    contexts = sessions.window(sessions.offsets[:-1], sessions.offsets[1:] - 1)
+    rows, _ = model.top_k(contexts, 1)
+    return float(np.mean(rows[:, 0] == sessions.rows[sessions.offsets[1:] - 1]))
+
+
+def test_it_learns_when_to_follow_which_part(tmp_path):
+    result = fitted(tmp_path, shoppers(1, 1500))
+    asked = shoppers(2, 400)
+    alone = [first_right(part, asked) for part in result.predictor.parts.values()]
+    assert max(alone) < 0.75
+    assert first_right(result.predictor, asked) > 0.95
+    assert result.record["reranker"]["candidate_recall"] > 0.9
+
+
+def test_parts_that_rank_were_trained_on_everything(tmp_path):
+    train = shoppers(3, 300)
+    part = fitted(tmp_path, train).predictor.parts["sequential-rules"]
+    alone = fit_model(
+        "sequential-rules",
+        FitData(train, Ragged.from_lists([]), N, tmp_path),
+        TwoStageConfig(parts=PARTS).part("sequential-rules")[1],
+    ).predictor
+    for name, array in alone.arrays().items():
+        np.testing.assert_array_equal(part.arrays()[name], array)
+
+
+def test_the_same_seed_gives_the_same_network(tmp_path):
+    one, two, other = (
+        fitted(tmp_path / str(i), shoppers(4, 200), seed=seed).predictor.arrays()
+        for i, seed in enumerate((1, 1, 2))
+    )
+    same = [np.array_equal(one[name], two[name]) for name in one]
+    assert all(same)
+    assert not np.array_equal(one["reranker.hidden"], other["reranker.hidden"])
+
+
+def test_candidates_stand_above_all_other_items(tmp_path):
+    model = fitted(tmp_path, shoppers(5, 200), depth=3).predictor
+    scores = model.score(Ragged.from_lists([[4, 5]]))[0]
+    found = set()
+    for part in model.parts.values():
+        found |= set(part.top_k(Ragged.from_lists([[4, 5]]), 3)[0][0].tolist())
+    rows = sorted(found)
+    others = np.setdiff1d(np.arange(N), rows)
+    assert scores[rows].min() > scores[others].max()
+
+
+def test_without_an_answer_to_learn_from_the_first_part_leads(tmp_path):
+    lonely = Ragged.from_lists([[0], [1], [1]])
+    model = fitted(tmp_path, lonely, parts={"popularity": {}, "session-popularity": {}}).predictor
+    rows, _ = model.top_k(Ragged.from_lists([[5]]), 2)
+    assert rows[0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ({}, "at least one part"),
+        ({"two-stage": {}}, "cannot be a two-stage model"),
+        ({"a.b": {"kind": "popularity"}}, "cannot be called"),
+        ({"reranker": {"kind": "popularity"}}, "cannot be called"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(parts, told):
+    with pytest.raises(ValueError, match=told):
+        TwoStageConfig(parts=parts)
+
+
+@pytest.mark.parametrize("settings", [{"kind": "nobody"}, {"neighbours": 0}])
+def test_a_wrong_setting_of_a_part_is_said_before_anything_is_trained(settings, tmp_path):
+    with pytest.raises(ConfigError, match=r"nobody|neighbours"):
+        fitted(tmp_path, shoppers(1, 50), parts={"popularity": {}, "vmis-knn": settings})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_other_parts_is_refused():
+    zeros = np.zeros(3, np.float32)
+    net = Reranker(zeros, zeros + 1, zeros, np.zeros((3, 1), np.float32), zeros[:1], zeros[:1])
+    part = Popularity.fit(Ragged.from_lists([[0]]), 2)
+    with pytest.raises(BundleError, match="reads 3 features"):
+        TwoStage({"popularity": part}, net, np.zeros(2, np.float32), 1, 20)

@@ -1,0 +1,1 @@
+"""Trains several models and the network that ranks what they find."""

@@ -1,0 +1,62 @@
+"""Settings of a two-stage model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field, field_validator
+
+from session_rec.config import Config, parse_config
+
+
+class TwoStageConfig(Config):
+    """Which models find candidates, and how the network that ranks them is fitted."""
+
+    parts: dict[str, dict[str, Any]] = Field(
+        default={"transformer": {}, "vmis-knn": {}, "sequential-rules": {}}
+    )
+    """Name -> settings of a model; ``kind`` in them defaults to the name. The first is the main
+    one."""
+    depth: int = Field(default=60, ge=1)
+    """Items that each part puts up."""
+    holdout: float = Field(default=0.08, gt=0, lt=1)
+    """Share of the sessions, the newest, that the network is fitted on. The parts are first
+    trained without them, then once more on all sessions."""
+    hidden: int = Field(default=32, ge=1)
+    """Tanh units of the network."""
+    epochs: int = Field(default=12, ge=1)
+    """Passes over the questions of the held-out sessions."""
+    batch_size: int = Field(default=128, ge=1)
+    """Questions per step."""
+    learning_rate: float = Field(default=3e-3, gt=0)
+    """Peak learning rate of Adam (one cycle)."""
+    weight_decay: float = Field(default=1e-5, ge=0)
+    """L2 penalty."""
+    max_questions: int = Field(default=60_000, ge=1)
+    """Questions at most, drawn at random: bounds memory."""
+    seed: int = Field(default=1, ge=0)
+    """Of the network; each part has its own."""
+
+    def part(self, name: str) -> tuple[str, BaseModel]:
+        """The kind and the checked settings of a part.
+
+        Raises:
+            ConfigError: its kind is unknown, or a setting is wrong.
+        """
+        from training.fitters import model_config
+
+        settings = dict(self.parts[name])
+        kind = str(settings.pop("kind", name))
+        return kind, parse_config(settings, model_config(kind), f"the part {name}")
+
+    @field_validator("parts")
+    @classmethod
+    def _usable(cls, parts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if not parts:
+            raise ValueError("name at least one part")
+        for name, settings in parts.items():
+            if not name.replace("-", "").replace("_", "").isalnum() or name == "reranker":
+                raise ValueError(f"a part cannot be called {name!r}")
+            if settings.get("kind", name) == "two-stage":
+                raise ValueError("a part cannot be a two-stage model itself")
+        return parts
