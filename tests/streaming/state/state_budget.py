@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 _CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-_LONGER = 50
+_LONGER = 10
 #: Seconds: a failing example is made small for up to five minutes, and is worth the wait.
 patient = pytest.mark.timeout(600)
 #: All but `explain`, which can take longer than everything else together.
@@ -30,7 +30,7 @@ def quick(examples: int, **more: int) -> settings:
 
 
 def long(examples: int, **more: int) -> settings:
-    """Settings for `make soak`: 50 times the examples of :func:`quick`, from a seed by chance."""
+    """Settings for `make soak`: 10 times the examples of :func:`quick`, from a seed by chance."""
     return settings(
         max_examples=_LONGER * examples,
         deadline=None,
