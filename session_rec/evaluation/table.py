@@ -52,6 +52,9 @@ def evaluation_table(rows: Sequence[Evaluation], costs: Sequence[Cost | None] = 
             f"{rows[0].protocol.interval}. {last_columns}"
         ),
         box=SIMPLE_HEAD,
+        # Without the usual space on both sides of each figure all of them fit into 80 columns.
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
     names = [
         "HR@1",
