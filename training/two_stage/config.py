@@ -19,12 +19,12 @@ class TwoStageConfig(Config):
     one."""
     depth: int = Field(default=60, ge=1)
     """Items that each part puts up."""
-    holdout: float = Field(default=0.08, gt=0, lt=1)
+    holdout: float = Field(default=0.15, gt=0, lt=1)
     """Share of the sessions, the newest, that the network is fitted on. The parts are first
     trained without them, then once more on all sessions."""
     hidden: int = Field(default=32, ge=1)
     """Tanh units of the network."""
-    epochs: int = Field(default=12, ge=1)
+    epochs: int = Field(default=20, ge=1)
     """Passes over the questions of the held-out sessions."""
     batch_size: int = Field(default=128, ge=1)
     """Questions per step."""
