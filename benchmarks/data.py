@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from session_rec.errors import DataError
-from session_rec.event_log import SessionLog, read_sessions
+from session_rec.event_log import SessionLog
+from training.recorded import find_columns
 
 _COLUMNS = ("session_id", "item_id", "ts", "split")
-
-#: Unix seconds from 1990 to 2099; milliseconds are a thousand times that.
-_FIRST_SECOND, _LAST_SECOND = 631_152_000, 4_102_444_800
 
 
 @dataclass(frozen=True)
@@ -44,17 +42,10 @@ def read_benchmark(path: Path) -> BenchmarkData:
     Raises:
         DataError: the file is missing, is no Parquet, lacks a column, or one split is empty.
     """
-    scale, columns = _inspect(path)
-    train, test = (
-        read_sessions(path, columns, where=f"split = '{split}'", ts_scale=scale or 1)
-        for split in ("train", "test")
-    )
-    if scale is None:
-        train, test = (
-            replace(log, ts=np.arange(len(log), dtype=np.int64)) for log in (train, test)
-        )
+    file = find_columns(path, needed=_COLUMNS)
+    train, test = (file.read(f"split = '{split}'") for split in ("train", "test"))
     digest = hashlib.sha256(f"{train.fingerprint} {test.fingerprint}".encode()).hexdigest()
-    return BenchmarkData(path.stem, train, test, scale is not None, digest)
+    return BenchmarkData(path.stem, train, test, file.ts_scale is not None, digest)
 
 
 def read_whole(path: Path) -> tuple[SessionLog, bool]:
@@ -63,11 +54,8 @@ def read_whole(path: Path) -> tuple[SessionLog, bool]:
     Raises:
         DataError: as :func:`read_benchmark`.
     """
-    scale, columns = _inspect(path, ("session_id", "item_id", "ts"))
-    log = read_sessions(path, columns, ts_scale=scale or 1)
-    if scale is None:
-        log = replace(log, ts=np.arange(len(log), dtype=np.int64))
-    return log, scale is not None
+    file = find_columns(path)
+    return file.read(), file.ts_scale is not None
 
 
 def last_sessions(log: SessionLog, share: float) -> tuple[SessionLog, SessionLog]:
@@ -108,39 +96,3 @@ def _select(log: SessionLog, sessions: NDArray[np.int64]) -> SessionLog:
         features={name: values[events] for name, values in log.features.items()},
         fingerprint=digest.hexdigest(),
     )
-
-
-def _inspect(path: Path, needed: tuple[str, ...] = _COLUMNS) -> tuple[int | None, dict[str, str]]:
-    """Milliseconds per unit of ``ts`` (None: it is no clock), and the mapping of columns."""
-    import duckdb
-
-    if not path.is_file():
-        raise DataError(f"{path} is not there: give a Parquet file of sessions with --data")
-    try:
-        source = duckdb.connect().read_parquet(str(path))
-    except duckdb.Error as e:
-        raise DataError(f"{path} is not a Parquet file: {str(e).splitlines()[0]}") from None
-    missing = [c for c in needed if c not in source.columns]
-    if missing:
-        raise DataError(
-            f"{path} has no column {', '.join(missing)}; it has {', '.join(source.columns)}: "
-            f"this benchmark needs {', '.join(needed)}"
-        )
-    try:
-        ((first, last),) = source.aggregate(
-            "min(CAST(ts AS BIGINT)), max(CAST(ts AS BIGINT))"
-        ).fetchall()
-    except duckdb.Error as e:
-        raise DataError(f"{path}: ts must be whole numbers: {str(e).splitlines()[0]}") from None
-    columns = {"type": "event_type"} if "event_type" in source.columns else {}
-    if first is None:
-        raise DataError(f"{path} holds no event with a ts")
-    return _clock_scale(first, last), columns
-
-
-def _clock_scale(first: int, last: int) -> int | None:
-    for scale in (1000, 1):
-        unit = 1000 // scale
-        if _FIRST_SECOND * unit <= first and last <= _LAST_SECOND * unit:
-            return scale
-    return None

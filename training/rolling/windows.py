@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from session_rec.errors import ConfigError, DataError
 from session_rec.event_log import SessionLog
-from session_rec.sessions import SessionRules, session_begins
+from session_rec.sessions import SessionRules
+from training.session_slices import in_order_of_ends, session_slice
 
 _HOUR_MS = 3_600_000
 #: 1990 to 2099 in milliseconds: what an event's clock may say.
@@ -114,12 +114,12 @@ class RollingLog:
         last = self.windows[window]
         end = last.end if end is None else end
         name = f"{last.past} sessions {first} to {end}"
-        return _slice(self.log, first, end, hashlib.sha256(name.encode()).hexdigest())
+        return session_slice(self.log, first, end, hashlib.sha256(name.encode()).hexdigest())
 
     def window(self, window: int) -> SessionLog:
         """The sessions of one window with the items that they hold."""
         w = self.windows[window]
-        return _slice(self.log, w.first, w.end, w.fingerprint)
+        return session_slice(self.log, w.first, w.end, w.fingerprint)
 
 
 def cut_windows(log: SessionLog, rules: SessionRules, length: WindowLength) -> RollingLog:
@@ -146,7 +146,7 @@ def cut_windows(log: SessionLog, rules: SessionRules, length: WindowLength) -> R
         raise DataError("there is no event in the data: rolling windows need at least two of them")
     if length.hours:
         _check_clock(log)
-    ordered, begins, ends = _in_order_of_ends(log, rules)
+    ordered, begins, ends = in_order_of_ends(log, rules)
     if length.sessions:
         number = np.arange(len(ends)) // length.sessions
     else:
@@ -170,7 +170,7 @@ def cut_windows(log: SessionLog, rules: SessionRules, length: WindowLength) -> R
     for w, (a, b) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
         since = int(ends[a - 1]) + 1 if a else int(begins.min())
         name = f"session-{a + 1}" if length.sessions else _name(int(found[w]), length.hours)
-        fingerprint = _content(_slice(ordered, a, b, ""))
+        fingerprint = _content(session_slice(ordered, a, b, ""))
         past = hashlib.sha256(f"{past} {fingerprint}".encode()).hexdigest()
         windows.append(Window(name, a, b, since, fingerprint, past))
     empty = int(found[-1] - found[0] + 1 - len(found))
@@ -216,50 +216,6 @@ def _check_clock(log: SessionLog) -> None:
 
 def _is_time(first_ms: int, last_ms: int) -> bool:
     return first_ms >= _FIRST_MS and last_ms <= _LAST_MS
-
-
-def _in_order_of_ends(
-    log: SessionLog, rules: SessionRules
-) -> tuple[SessionLog, NDArray[np.int64], NDArray[np.int64]]:
-    """The log's sessions in order of their ends; int64 [S] their first and last times."""
-    starts = np.flatnonzero(session_begins(log.session, log.ts, rules))
-    lengths = np.diff(np.append(starts, len(log)))
-    # Sessions that are taken as given need not be in time order within.
-    ends = np.maximum.reduceat(log.ts, starts)
-    begins = np.minimum.reduceat(log.ts, starts)
-    order = np.argsort(ends, kind="stable")
-    taken = lengths[order]
-    first = np.cumsum(taken) - taken
-    events = np.repeat(starts[order] - first, taken) + np.arange(len(log))
-    owner = log.session[starts[order]].tolist()
-    ordered = replace(
-        log,
-        session_ids=tuple(log.session_ids[s] for s in owner),
-        session=np.repeat(np.arange(len(order)), taken),
-        item=log.item[events],
-        ts=log.ts[events],
-        type=log.type[events],
-        seq=log.seq[events],
-        features={name: values[events] for name, values in log.features.items()},
-    )
-    return ordered, begins[order], ends[order]
-
-
-def _slice(log: SessionLog, first: int, end: int, fingerprint: str) -> SessionLog:
-    a, b = np.searchsorted(log.session, (first, end)).tolist()
-    items, item = np.unique(log.item[a:b], return_inverse=True)
-    return replace(
-        log,
-        session_ids=log.session_ids[first:end],
-        session=log.session[a:b] - first,
-        item_ids=tuple(log.item_ids[i] for i in items.tolist()),
-        item=item.astype(np.int32),
-        ts=log.ts[a:b],
-        type=log.type[a:b],
-        seq=log.seq[a:b],
-        features={name: values[a:b] for name, values in log.features.items()},
-        fingerprint=fingerprint,
-    )
 
 
 def _content(log: SessionLog) -> str:
