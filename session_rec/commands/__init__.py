@@ -7,6 +7,7 @@ import typer
 from session_rec.commands.compare import compare
 from session_rec.commands.demo import demo
 from session_rec.commands.evaluate import evaluate
+from session_rec.commands.models import models
 from session_rec.commands.recommend import recommend
 from session_rec.commands.report import report
 
@@ -18,3 +19,4 @@ def register(app: typer.Typer) -> None:
     app.command()(compare)
     app.command()(report)
     app.command()(demo)
+    app.add_typer(models, name="models")
