@@ -58,6 +58,11 @@ class Notices:
         redelivered: records delivered again, already in the state.
         rebuilt: records read again with emission off.
         lost: records that expired before they were read, accepted as lost.
+        empty_slates: predictions without an item.
+        scoring_errors: batches that a model on trial could not answer; the one before it did.
+        model_swaps: models taken over from the store.
+        models_refused: pointers of the store that were not followed.
+        model_rollbacks: models taken back because of how their slates turned out.
     """
 
     unknown_items: int = 0
@@ -67,3 +72,8 @@ class Notices:
     redelivered: int = 0
     rebuilt: int = 0
     lost: int = 0
+    empty_slates: int = 0
+    scoring_errors: int = 0
+    model_swaps: int = 0
+    models_refused: int = 0
+    model_rollbacks: int = 0

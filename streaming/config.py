@@ -142,7 +142,14 @@ class StreamConfig(Config):
     """Settings of ``session-rec stream``.
 
     Attributes:
-        model: the model directory to serve.
+        model: the model directory to serve; or a model store (docs/models.md), whose current model
+            is served, and another one as soon as it is promoted.
+        model_poll_s: seconds between two looks at the pointer of a store.
+        rollback_window_s: seconds for which a model that took over is on trial: the one before it
+            answers where it raises, and takes over again where it does worse; 0 is off.
+        rollback_errors: batches that it cannot answer after which it is taken back.
+        rollback_rise: how much larger than before the share of fallback or of empty slates may be,
+            as a fraction of all; what may be chance is borne as well.
         kafka: how to reach the cluster.
         topics: topic names.
         group_id: the consumer group; all daemons of one service share it.
@@ -177,6 +184,10 @@ class StreamConfig(Config):
     """
 
     model: Path
+    model_poll_s: float = Field(1.0, gt=0, le=3600)
+    rollback_window_s: float = Field(600.0, ge=0)
+    rollback_errors: int = Field(1, ge=1)
+    rollback_rise: float = Field(0.1, gt=0, le=1)
     kafka: KafkaSettings = KafkaSettings()
     topics: Topics = Topics()
     group_id: str = Field("session-rec", min_length=1)

@@ -17,14 +17,13 @@ from kafka.errors import (
 )
 
 from session_rec.errors import UserError
-from session_rec.policy import Policy
-from session_rec.recommender import Recommender
 from streaming.assignment import Assignment
 from streaming.config import StreamConfig
 from streaming.contexts import PartitionContexts
 from streaming.dead_letters import DeadLetters
 from streaming.delivery import Delivery, DeliveryError
 from streaming.kafka_clients import make_consumer
+from streaming.model_swap import ModelSwap
 from streaming.outputs import Output
 from streaming.pipeline import Partition, Pipeline, Question
 from streaming.positions import Positions
@@ -50,10 +49,8 @@ class Daemon:
 
     def __init__(self, config: StreamConfig) -> None:
         self._config = config
-        recommender = Recommender.load(
-            config.model,
-            Policy(config.exclude_seen, frozenset(config.blocked_items)),
-        )
+        self._models = ModelSwap(config)
+        recommender = self._models.first
         self._settings = config.context_settings(recommender.rules)
         if self._settings.rules != recommender.rules:
             log.warning("session rules differ from the model's: what is served was not evaluated")
@@ -75,6 +72,7 @@ class Daemon:
         self._assignment = Assignment(self._consumer)
         self._positions = Positions(self._consumer, config, self._settings)
         self._partitions: dict[TopicPartition, Partition] = {}
+        self._models.start(self.pipeline, self._settings.rules)
         log.info(
             "model %s (%s, %d items), session rules %s",
             recommender.fingerprint,
@@ -99,12 +97,14 @@ class Daemon:
         except KafkaTimeoutError as e:
             raise DeliveryError(f"the cluster did not answer in time: {e}") from None
         finally:
+            self._models.stop()
             self._consumer.close(autocommit=False, timeout_ms=5000)
             self._delivery.close(5.0)
         counts = asdict(self.pipeline.accounts)
         log.info("stopped after %d records: %s", counts.pop("consumed"), counts)
 
     def _round(self) -> None:
+        self._models.turn()
         batch = self._poll()
         self._assignment.finish_join()
         for tp in self._take_changes():

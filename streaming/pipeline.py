@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 from session_rec.events import EventError, decode_event, type_code
 from session_rec.recommender import Recommender
 from session_rec.sessions import Entry
+from session_rec.slates import Slates
 from streaming.accounting import Accounts, Notices
 from streaming.contexts import Fate, PartitionContexts
 from streaming.dead_letters import DeadLetters
 from streaming.messages import SCHEMA_VERSION, Prediction, encode_prediction
 from streaming.outputs import Output
+from streaming.trial import SlateCounts, Trial
 
 
 @dataclass
@@ -41,6 +43,19 @@ class Partition:
         return self.contexts.next_offset < self.emit_from
 
 
+def recommend(recommender: Recommender, contexts: Sequence[Sequence[Entry]], k: int) -> Slates:
+    """A slate of length ``k`` for each context, of which the model gets what it reads."""
+    inputs = recommender.predictor.inputs
+    return recommender.recommend_many(
+        recommender.encode(
+            [[e.item for e in c] for c in contexts],
+            [[e.clock for e in c] for c in contexts] if "ts" in inputs else None,
+            [[type_code(e.type) for e in c] for c in contexts] if "types" in inputs else None,
+        ),
+        k,
+    )
+
+
 class Question(NamedTuple):
     """An event that gets a prediction, with the context after it."""
 
@@ -56,7 +71,7 @@ class Pipeline:
     """Turns the records of a poll into questions and dead letters, and questions into slates.
 
     Attributes:
-        recommender: the model.
+        recommender: the model; another one may take its place between two polls.
         dead_letters: makes dead letters.
         predictions_topic: where slates go.
         k: items per slate.
@@ -65,6 +80,8 @@ class Pipeline:
         conflate_lag: lag from which only the newest context of a session in a poll is kept; None
             is never.
         accounts, notices: what was counted so far.
+        turned_out: how the newest slates of this model did.
+        trial: of a model that took another one's place; the other one answers where it raises.
     """
 
     recommender: Recommender
@@ -76,10 +93,8 @@ class Pipeline:
     conflate_lag: int | None = None
     accounts: Accounts = field(default_factory=Accounts)
     notices: Notices = field(default_factory=Notices)
-
-    def __post_init__(self) -> None:
-        inputs = self.recommender.predictor.inputs
-        self._reads_ts, self._reads_types = "ts" in inputs, "types" in inputs
+    turned_out: SlateCounts = field(default_factory=SlateCounts)
+    trial: Trial | None = None
 
     def take(
         self, partition: Partition, records: Sequence[Any]
@@ -163,21 +178,29 @@ class Pipeline:
         for start in range(0, len(questions), self.micro_batch):
             yield self._slates(questions[start : start + self.micro_batch])
 
+    def _recommend(self, contexts: Sequence[Sequence[Entry]]) -> tuple[Recommender, Slates]:
+        """The slates, and the model that gave them."""
+        trial = self.trial
+        if trial is None:
+            return self.recommender, recommend(self.recommender, contexts, self.k)
+        if not trial.given_up:
+            try:
+                return self.recommender, recommend(self.recommender, contexts, self.k)
+            except Exception as error:
+                trial.failed(error)
+                self.notices.scoring_errors += 1
+        return trial.previous, recommend(trial.previous, contexts, self.k)
+
     def _slates(self, questions: Sequence[Question]) -> list[Output]:
-        recommender = self.recommender
-        contexts = [q.context for q in questions]
-        slates = recommender.recommend_many(
-            recommender.encode(
-                [[e.item for e in c] for c in contexts],
-                [[e.clock for e in c] for c in contexts] if self._reads_ts else None,
-                [[type_code(e.type) for e in c] for c in contexts] if self._reads_types else None,
-            ),
-            self.k,
-        )
+        recommender, slates = self._recommend([q.context for q in questions])
         ids = recommender.catalog.item_ids
         model, topic = recommender.fingerprint, self.predictions_topic
         emitted_at = time.time_ns() // 1_000_000
         notices = self.notices
+        empty = int((slates.rows[:, 0] < 0).sum())
+        notices.empty_slates += empty
+        if recommender is self.recommender:
+            self.turned_out.add(len(questions), int(slates.fallback.sum()), empty)
         outputs = []
         for q, rows, scores, known, fallback in zip(
             questions,

@@ -117,7 +117,7 @@ class Telemetry(Collector):
             "The model that serves",
             value={
                 "fingerprint": recommender.fingerprint,
-                "kind": self._kind,
+                "kind": recommender.predictor.kind,
                 "items": str(len(recommender.catalog)),
             },
         )
