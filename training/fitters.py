@@ -88,9 +88,9 @@ def _item2vec(data: FitData, config: Any) -> Fitted:
     return Fitted(predictor, record, weights=vectors.training_weights())
 
 
-def _transformer(data: FitData, config: Any) -> Fitted:
+def _sequence_model(data: FitData, config: Any) -> Fitted:
     from training.transformer.export import export_predictor
-    from training.transformer.forward import TransformerForward
+    from training.transformer.forward import SequenceModelForward
     from training.transformer.loop import fit
     from training.transformer.warm import training_weights
 
@@ -108,7 +108,7 @@ def _transformer(data: FitData, config: Any) -> Fitted:
         export_predictor(trained),
         record,
         weights=training_weights(trained.model),
-        forward=TransformerForward(trained),
+        forward=SequenceModelForward(trained),
     )
 
 
@@ -143,20 +143,32 @@ def _item2vec_config() -> type[BaseModel]:
     return Item2VecConfig
 
 
+def _gru4rec_config() -> type[BaseModel]:
+    from training.transformer.config import Gru4RecConfig
+
+    return Gru4RecConfig
+
+
 def _transformer_config() -> type[BaseModel]:
     from training.transformer.config import TransformerConfig
 
     return TransformerConfig
 
 
-_NEEDS = {"item2vec": "gensim", "transformer": "transformers4rec", "two-stage": "torch"}
+_NEEDS = {
+    "item2vec": "gensim",
+    "gru4rec": "transformers4rec",
+    "transformer": "transformers4rec",
+    "two-stage": "torch",
+}
 _FITTERS: dict[str, tuple[Callable[[], type[BaseModel]], _Fit]] = {
     "popularity": (lambda: PopularityConfig, _counted(Popularity)),
     "session-popularity": (lambda: SessionPopularityConfig, _counted(SessionPopularity)),
     "sequential-rules": (lambda: SequentialRulesConfig, _counted(SequentialRules)),
     "vmis-knn": (lambda: VmisKnnConfig, _counted(VmisKnn)),
     "item2vec": (_item2vec_config, _item2vec),
-    "transformer": (_transformer_config, _transformer),
+    "gru4rec": (_gru4rec_config, _sequence_model),
+    "transformer": (_transformer_config, _sequence_model),
     "two-stage": (_two_stage_config, _two_stage),
 }
 

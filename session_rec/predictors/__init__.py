@@ -14,6 +14,7 @@ _KINDS = {
     "sequential-rules": "session_rec.predictors.sequential_rules:SequentialRules",
     "vmis-knn": "session_rec.predictors.vmis_knn:VmisKnn",
     "item2vec": "session_rec.predictors.item2vec:Item2Vec",
+    "gru4rec": "session_rec.predictors.gru4rec:Gru4RecPredictor",
     "transformer": "session_rec.predictors.transformer:TransformerPredictor",
     "two-stage": "session_rec.predictors.two_stage:TwoStage",
 }

@@ -29,6 +29,11 @@ from session_rec.sessions import SessionRules
 from training.fitters import FitData, fit_model
 from training.leakage.forward import Asked, SessionForward
 from training.leakage.probes import random_sessions
+from training.transformer.config import (
+    Gru4RecConfig,
+    SequenceTrainingConfig,
+    TransformerConfig,
+)
 from training.two_stage.config import TwoStageConfig
 
 #: The random shop. With 200 items a slate of 20 hits in 10 % of the questions.
@@ -132,11 +137,9 @@ def shrink(kind: str, settings: BaseModel) -> tuple[BaseModel, dict[str, list[An
     """
     values = settings.model_dump()
     wanted: dict[str, Any] = {}
-    if kind == "transformer":
+    if isinstance(settings, SequenceTrainingConfig):
         wanted = {
             "d_model": 32,
-            "n_heads": 4,
-            "n_layers": 2,
             "num_negatives": 0,
             "epochs": 4,
             "patience": 4,
@@ -145,9 +148,12 @@ def shrink(kind: str, settings: BaseModel) -> tuple[BaseModel, dict[str, list[An
             # So small a model gains nothing from a second thread.
             "threads": 1,
             "dropout_embedding": 0.0,
-            "dropout_residual": 0.0,
-            "dropout_attention": 0.0,
         }
+        if isinstance(settings, TransformerConfig):
+            wanted |= {"n_heads": 4, "n_layers": 2}
+            wanted |= {"dropout_residual": 0.0, "dropout_attention": 0.0}
+        elif isinstance(settings, Gru4RecConfig):
+            wanted |= {"hidden_size": None, "n_layers": 1, "dropout_output": 0.0}
     elif kind == "item2vec":
         wanted = {"epochs": min(values["epochs"], 10)}
     elif isinstance(settings, TwoStageConfig):

@@ -16,9 +16,9 @@ from training.prepare.config import Rules
 
 #: Kinds that can go on from earlier weights. All others are counts or an index over their
 #: sessions: fitting them anew on the history is their exact increment.
-WARM_KINDS = ("item2vec", "transformer")
+WARM_KINDS = ("item2vec", "gru4rec", "transformer")
 #: Kinds that stop early by a validation slice.
-VALIDATED_KINDS = ("transformer",)
+VALIDATED_KINDS = ("gru4rec", "transformer")
 
 #: A number of windows, or ``all``.
 History = Literal["all"] | int
@@ -52,15 +52,15 @@ class RollingConfig(Config):
     ``history`` and ``warm_history`` where they differ from those below, and the kind's own
     settings. Empty: every kind with its defaults."""
     warm_start: bool = True
-    """item2vec and the transformer go on from their weights of the window before; otherwise they
-    are trained from scratch on the history each time."""
+    """item2vec, GRU4Rec and the transformer go on from their weights of the window before;
+    otherwise they are trained from scratch on the history each time."""
     history: History = "all"
     """Newest windows that a model is fitted on where it does not start warm."""
     warm_history: History = 1
     """Newest windows that a warm start goes on with."""
     validation: float = Field(default=0.0, ge=0, le=0.5)
-    """Share of the newest window's sessions, its last ones, that stops the transformer's training
-    early; it is trained on one window later. 0: all epochs are trained."""
+    """Share of the newest window's sessions, its last ones, that stops the training of GRU4Rec
+    and the transformer early; they are trained on one window later. 0: all epochs are trained."""
     seed: int = Field(default=1, ge=0)
     """Of models that draw at random and name no seed of their own."""
 

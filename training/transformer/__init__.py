@@ -1,1 +1,1 @@
-"""The Transformers4Rec model: building, training, checkpoints, export."""
+"""Sequence models of Transformers4Rec, transformer and GRU4Rec: training, checkpoints, export."""

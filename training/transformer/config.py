@@ -1,4 +1,4 @@
-"""Settings of the transformer and of its training."""
+"""Settings of the sequence models, transformer and GRU4Rec, and of their training."""
 
 from __future__ import annotations
 
@@ -16,31 +16,18 @@ _REASONS = {
 }
 
 
-class TransformerConfig(BaseModel):
-    """How a Transformers4Rec model is built and trained. The defaults suit a small shop."""
+class SequenceTrainingConfig(BaseModel):
+    """What all sequence models are built and trained with. The defaults suit a small shop."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    architecture: Literal["gpt2", "xlnet"] = "gpt2"
-    """The Hugging Face body: causal GPT2, or bidirectional XLNet."""
-    masking: Literal["clm", "mlm"] = "clm"
-    """Training objective of Transformers4Rec: clm (next item, GPT2) or mlm (masked, XLNet)."""
     d_model: int = Field(default=128, ge=4)
     """Size of the item vectors and of the hidden states."""
-    n_layers: int = Field(default=2, ge=1)
-    """Transformer blocks."""
-    n_heads: int = Field(default=4, ge=1)
-    """Attention heads of a block; divides ``d_model``."""
     max_length: int = Field(default=20, ge=1)
     """Newest items of a context that the model reads."""
     dropout_embedding: float = Field(default=0.4, ge=0, lt=1)
-    """Share of the input embedding's numbers dropped in training (GPT2; XLNet has one rate)."""
-    dropout_residual: float = Field(default=0.2, ge=0, lt=1)
-    """Dropout on the output of each sub-layer; XLNet uses it everywhere."""
-    dropout_attention: float = Field(default=0.1, ge=0, lt=1)
-    """Dropout on the attention weights (GPT2)."""
-    mlm_probability: float = Field(default=0.3, gt=0, lt=1)
-    """Share of a session's items masked in training (mlm only); at least one is."""
+    """Share of the input embedding's numbers dropped in training (not with XLNet, which has one
+    rate)."""
     temperature: float = Field(default=0.07, gt=0)
     """Scores are cosines divided by this."""
 
@@ -80,6 +67,45 @@ class TransformerConfig(BaseModel):
     checkpoint_minutes: float = Field(default=5.0, gt=0)
     """A checkpoint is written after each epoch and whenever this many minutes have passed."""
 
+    @property
+    def objective(self) -> str:
+        """The masking that Transformers4Rec trains with: clm asks for the next item at every
+        position, mlm for masked items."""
+        return "clm"
+
+    @property
+    def sees_padding(self) -> bool:
+        """Padding changes the scores, so that a context must always get the same amount of it."""
+        return False
+
+
+class TransformerConfig(SequenceTrainingConfig):
+    """A Hugging Face transformer in a Transformers4Rec model."""
+
+    architecture: Literal["gpt2", "xlnet"] = "gpt2"
+    """The Hugging Face body: causal GPT2, or bidirectional XLNet."""
+    masking: Literal["clm", "mlm"] = "clm"
+    """Training objective of Transformers4Rec: clm (next item, GPT2) or mlm (masked, XLNet)."""
+    n_layers: int = Field(default=2, ge=1)
+    """Transformer blocks."""
+    n_heads: int = Field(default=4, ge=1)
+    """Attention heads of a block; divides ``d_model``."""
+    dropout_residual: float = Field(default=0.2, ge=0, lt=1)
+    """Dropout on the output of each sub-layer; XLNet uses it everywhere."""
+    dropout_attention: float = Field(default=0.1, ge=0, lt=1)
+    """Dropout on the attention weights (GPT2)."""
+    mlm_probability: float = Field(default=0.3, gt=0, lt=1)
+    """Share of a session's items masked in training (mlm only); at least one is."""
+
+    @property
+    def objective(self) -> str:
+        return self.masking
+
+    @property
+    def sees_padding(self) -> bool:
+        # T4R gives XLNet no attention mask.
+        return self.architecture == "xlnet"
+
     @model_validator(mode="after")
     def _fits_together(self) -> TransformerConfig:
         if self.masking != _ONE_MASKING[self.architecture]:
@@ -89,3 +115,14 @@ class TransformerConfig(BaseModel):
                 f"d_model ({self.d_model}) must be a multiple of n_heads ({self.n_heads})"
             )
         return self
+
+
+class Gru4RecConfig(SequenceTrainingConfig):
+    """A GRU in a Transformers4Rec model (GRU4Rec, Hidasi et al. 2016), with our loss."""
+
+    n_layers: int = Field(default=1, ge=1)
+    """GRU layers, one above the other."""
+    hidden_size: int | None = Field(default=None, ge=1)
+    """Units of a layer; ``d_model`` unless given, otherwise a matrix leads back to it."""
+    dropout_output: float = Field(default=0.2, ge=0, lt=1)
+    """Share of the output of each layer dropped in training."""

@@ -11,10 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from session_rec.predictors.encoder import EncoderPredictor
+from session_rec.predictors.gru4rec import Gru4RecPredictor
 from session_rec.predictors.transformer import TransformerPredictor
-from training.transformer.config import TransformerConfig
-from training.transformer.loop import TrainedTransformer
-from training.transformer.model import item_table, mask_vector, transformer
+from training.transformer.bodies import hidden_states, reader
+from training.transformer.config import Gru4RecConfig, SequenceTrainingConfig
+from training.transformer.loop import TrainedSequenceModel
+from training.transformer.model import body, item_table, mask_vector
 
 #: Fixed, so that the same weights give the same file and old runtimes can read it.
 OPSET = 17
@@ -30,10 +33,10 @@ class Encoder(nn.Module):
     [B], each in 1..L; the output is float32 [B, d], of length 1 / temperature.
     """
 
-    def __init__(self, model: Any, config: TransformerConfig) -> None:
+    def __init__(self, model: Any, config: SequenceTrainingConfig) -> None:
         super().__init__()
-        self.body = transformer(model)
-        self.masked = config.masking == "mlm"
+        self.body = reader(body(model))
+        self.masked = config.objective == "mlm"
         self.mask_vector = nn.Parameter(mask_vector(model).detach().clone())
         self.temperature = config.temperature
 
@@ -46,37 +49,36 @@ class Encoder(nn.Module):
             embeddings = torch.where(
                 positions == asked[:, None, None], self.mask_vector, embeddings
             )
-            hidden = self.body(inputs_embeds=embeddings, use_mems=False, return_dict=False)[0]
         else:
             asked = lengths - 1
-            hidden = self.body(inputs_embeds=embeddings, use_cache=False, return_dict=False)[0]
+        hidden = hidden_states(self.body, embeddings)
         index = asked[:, None, None].expand(-1, 1, hidden.shape[2])
         last = hidden.gather(1, index).squeeze(1)
         return F.normalize(last, dim=-1) / self.temperature
 
 
-def export_predictor(trained: TrainedTransformer) -> TransformerPredictor:
+def export_predictor(trained: TrainedSequenceModel) -> EncoderPredictor:
     """The predictor that serves the trained model; its scores are the model's within 1e-5 of
     their range."""
     config = trained.config
     table = item_table(trained.model).weight.detach()[1:].contiguous().numpy()
-    return TransformerPredictor(
+    serving = Gru4RecPredictor if isinstance(config, Gru4RecConfig) else TransformerPredictor
+    return serving(
         table.copy(),
         encode_onnx(trained.model, config),
         max_length=config.max_length,
-        # XLNet sees its padding: always the same amount of it.
-        fixed_length=config.architecture == "xlnet",
+        fixed_length=config.sees_padding,
     )
 
 
-def encode_onnx(model: Any, config: TransformerConfig) -> bytes:
+def encode_onnx(model: Any, config: SequenceTrainingConfig) -> bytes:
     """``encoder.onnx``: standard operators, no external data, batch and length dynamic
-    (length fixed for XLNet)."""
+    (length fixed where the model sees its padding)."""
     encoder = Encoder(model, config).eval()
     embeddings = torch.zeros(2, config.max_length, config.d_model)
     lengths = torch.tensor([1, config.max_length])
     dynamic = {"embeddings": {0: "batch"}, "lengths": {0: "batch"}, "hidden": {0: "batch"}}
-    if config.architecture == "gpt2":
+    if not config.sees_padding:
         dynamic["embeddings"][1] = "length"
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         path = Path(folder) / "encoder.onnx"

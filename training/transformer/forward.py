@@ -12,23 +12,23 @@ from torch import Tensor, nn
 from session_rec.ragged import Ragged
 from training.leakage.forward import Asked, SessionForward
 from training.transformer.batches import pad, training_sessions
-from training.transformer.loop import TrainedTransformer
+from training.transformer.loop import TrainedSequenceModel
 from training.transformer.model import ITEM_ID, training_length
 from training.transformer.runtime import torch_settings
 from training.transformer.validation import validation_scores
 
 
-class TransformerForward(SessionForward):
+class SequenceModelForward(SessionForward):
     """Calls the model as the training loop does, and reads what its loss would have compared.
 
     The hidden states are taken where the loss takes them, behind T4R's masking and the body; then
     they score every item, where the loss may have scored a sample.
     """
 
-    def __init__(self, trained: TrainedTransformer) -> None:
+    def __init__(self, trained: TrainedSequenceModel) -> None:
         self._model, self._config = trained.model, trained.config
         self.longest = trained.config.max_length + 1
-        self.both_sides = trained.config.masking == "mlm"
+        self.both_sides = trained.config.objective == "mlm"
         self.one_width = training_length(trained.config) is not None
 
     def training(

@@ -20,7 +20,7 @@ from session_rec.ragged import Ragged
 from session_rec.recency import recency_weights
 from training.transformer import checkpoint as ckpt
 from training.transformer.batches import epoch_batches, pad, training_sessions
-from training.transformer.config import TransformerConfig
+from training.transformer.config import SequenceTrainingConfig
 from training.transformer.cooccurrence import cooccurrence_vectors
 from training.transformer.model import (
     ITEM_ID,
@@ -39,7 +39,7 @@ from training.warm_start import WarmStart
 
 
 @dataclass(frozen=True)
-class TrainedTransformer:
+class TrainedSequenceModel:
     """A trained ``transformers4rec.torch.Model``.
 
     Attributes:
@@ -53,7 +53,7 @@ class TrainedTransformer:
 
     model: Any
     history: list[dict[str, float]]
-    config: TransformerConfig
+    config: SequenceTrainingConfig
     n_items: int
     seconds: float
 
@@ -62,12 +62,12 @@ def fit(
     train: Ragged,
     valid: Ragged,
     n_items: int,
-    config: TransformerConfig,
+    config: SequenceTrainingConfig,
     *,
     run_dir: Path,
     progress: Console | None = None,
     start: WarmStart | None = None,
-) -> TrainedTransformer:
+) -> TrainedSequenceModel:
     """Trains a model, or goes on where the newest checkpoint in ``run_dir`` stands.
 
     Args:
@@ -102,7 +102,7 @@ class _Run:
         train: Ragged,
         valid: Ragged,
         n_items: int,
-        config: TransformerConfig,
+        config: SequenceTrainingConfig,
         run_dir: Path,
         warm: WarmStart | None = None,
     ) -> None:
@@ -151,11 +151,11 @@ class _Run:
             if self.state.done:
                 return
 
-    def result(self) -> TrainedTransformer:
+    def result(self) -> TrainedSequenceModel:
         """The model with the best epoch's weights."""
         load_weights(self.model, self.best)
         self.model.eval()
-        return TrainedTransformer(
+        return TrainedSequenceModel(
             self.model, self.state.history, self.config, self.n_items, self.state.seconds
         )
 
@@ -244,7 +244,7 @@ class _Run:
 
 
 def _fingerprint(
-    data: list[Ragged], n_items: int, config: TransformerConfig, warm: WarmStart | None
+    data: list[Ragged], n_items: int, config: SequenceTrainingConfig, warm: WarmStart | None
 ) -> str:
     """sha256 of everything that decides the weights: a checkpoint of another run is refused."""
     # How often checkpoints are written decides nothing.

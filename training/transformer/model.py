@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.transformer.bodies import build_body, masking_settings
 from training.transformer.compat import import_transformers4rec
-from training.transformer.config import TransformerConfig
+from training.transformer.config import SequenceTrainingConfig
 from training.transformer.loss import CosineScores
 
 tr: Any = import_transformers4rec()
@@ -27,7 +28,7 @@ class CosineNextItemTask(tr.NextItemPredictionTask):  # type: ignore[misc]
     masking, as in T4R itself.
     """
 
-    def __init__(self, config: TransformerConfig, counts: NDArray[np.int64] | None) -> None:
+    def __init__(self, config: SequenceTrainingConfig, counts: NDArray[np.int64] | None) -> None:
         # T4R's default metric objects are shared between models: have none.
         super().__init__(weight_tying=True, metrics=[])
         self.config = config
@@ -66,18 +67,8 @@ class CosineNextItemTask(tr.NextItemPredictionTask):  # type: ignore[misc]
         }
 
 
-class CausalInputs(nn.Module):
-    """What GPT2 is called with. T4R adds a head mask that repeats GPT2's own causal mask."""
-
-    def __init__(self, transformer: nn.Module, masking: nn.Module | None = None) -> None:
-        super().__init__()
-
-    def forward(self, inputs_embeds: Tensor) -> dict[str, Tensor]:
-        return {"inputs_embeds": inputs_embeds}
-
-
 def build_model(
-    n_items: int, config: TransformerConfig, counts: NDArray[np.int64] | None = None
+    n_items: int, config: SequenceTrainingConfig, counts: NDArray[np.int64] | None = None
 ) -> Any:
     """A fresh ``transformers4rec.torch.Model`` over ``n_items`` items, initialised by torch's
     global random state.
@@ -89,27 +80,16 @@ def build_model(
     inputs = tr.TabularSequenceFeatures.from_schema(
         _schema(n_items, config),
         aggregation="concat",
-        masking=config.masking,
-        mlm_probability=config.mlm_probability,
         embedding_dim_default=config.d_model,
+        **masking_settings(config),
     )
-    gpt2 = config.architecture == "gpt2"
-    body = tr.SequentialBlock(
-        inputs,
-        tr.TransformerBlock(
-            _body_config(config),
-            masking=inputs.masking,
-            prepare_module=CausalInputs if gpt2 else None,
-        ),
-    )
-    model = tr.Model(tr.Head(body, CosineNextItemTask(config, counts)))
+    layers = tr.SequentialBlock(inputs, build_body(config, inputs.masking))
+    model = tr.Model(tr.Head(layers, CosineNextItemTask(config, counts)))
     # Rows of length 1, so that the position embeddings are heard beside them.
     table = item_table(model)
     with torch.no_grad():
         table.weight.copy_(F.normalize(torch.randn_like(table.weight), dim=-1))
         table.weight[0] = 0
-    # The body's own word embedding is never read: inputs arrive as vectors.
-    transformer(model).get_input_embeddings().weight.requires_grad_(False)
     return model
 
 
@@ -120,9 +100,9 @@ def item_table(model: Any) -> nn.Embedding:
     return table
 
 
-def transformer(model: Any) -> Any:
-    """The Hugging Face body of the model."""
-    return model.heads[0].body[1].transformer
+def body(model: Any) -> Any:
+    """The block that :func:`~training.transformer.bodies.build_body` made for the model."""
+    return model.heads[0].body[1]
 
 
 def mask_vector(model: Any) -> Tensor:
@@ -132,17 +112,17 @@ def mask_vector(model: Any) -> Tensor:
     return vector
 
 
-def input_length(config: TransformerConfig, longest: int) -> int:
+def input_length(config: SequenceTrainingConfig, longest: int) -> int:
     """Columns of an inference batch whose longest context has ``longest`` items.
 
-    XLNet gets no attention mask from T4R, so its scores change with the padding: always the same.
+    A model that sees its padding always gets the same amount of it.
     """
-    return config.max_length if config.architecture == "xlnet" else longest
+    return config.max_length if config.sees_padding else longest
 
 
-def training_length(config: TransformerConfig) -> int | None:
+def training_length(config: SequenceTrainingConfig) -> int | None:
     """Columns of every training batch; None: as many as its longest session has."""
-    return config.max_length + 1 if config.architecture == "xlnet" else None
+    return config.max_length + 1 if config.sees_padding else None
 
 
 def weights(model: Any) -> dict[str, Tensor]:
@@ -157,7 +137,7 @@ def load_weights(model: Any, saved: dict[str, Tensor]) -> None:
             parameter.copy_(saved[name])
 
 
-def _schema(n_items: int, config: TransformerConfig) -> Any:
+def _schema(n_items: int, config: SequenceTrainingConfig) -> Any:
     from merlin.schema import ColumnSchema, Schema, Tags
 
     return Schema(
@@ -172,22 +152,3 @@ def _schema(n_items: int, config: TransformerConfig) -> Any:
             )
         ]
     )
-
-
-def _body_config(config: TransformerConfig) -> Any:
-    common = {
-        "d_model": config.d_model,
-        "n_head": config.n_heads,
-        "n_layer": config.n_layers,
-        # One more than a context: in training the target of the newest position comes along.
-        "total_seq_length": config.max_length + 1,
-        "initializer_range": 0.02,
-        "layer_norm_eps": 1e-5,
-        "dropout": config.dropout_residual,
-    }
-    if config.architecture == "xlnet":
-        return tr.XLNetConfig.build(**common)
-    built = tr.GPT2Config.build(**common)
-    built.embd_pdrop = config.dropout_embedding
-    built.attn_pdrop = config.dropout_attention
-    return built

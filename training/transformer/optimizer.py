@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
-from training.transformer.config import TransformerConfig
+from training.transformer.config import SequenceTrainingConfig
 
 _BETAS = (0.9, 0.999)
 _EPSILON = 1e-8
@@ -58,7 +58,7 @@ class RowAdamW(Optimizer):
 
 
 def build_optimizers(
-    parameters: list[Tensor], sparse: Tensor | None, config: TransformerConfig
+    parameters: list[Tensor], sparse: Tensor | None, config: SequenceTrainingConfig
 ) -> list[Optimizer]:
     """AdamW that decays matrices and leaves biases and norms alone; ``sparse``, if given, is the
     item table among ``parameters`` that gets sparse gradients."""
@@ -101,7 +101,7 @@ def clip_gradients(parameters: list[Tensor], largest: float) -> None:
         value.mul_(scale)
 
 
-def learning_rate(step: int, total_steps: int, config: TransformerConfig) -> float:
+def learning_rate(step: int, total_steps: int, config: SequenceTrainingConfig) -> float:
     """The rate of a step (from 0): cosine up from 1/25 of the peak, cosine down to 0
     (one cycle, Smith and Topin 2018). A pure function, so a resumed run needs no scheduler."""
     warm = config.warmup * total_steps

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from session_rec.ragged import Ragged
 from session_rec.retrieval import check_finite
 from training.transformer.batches import pad, prefixes
-from training.transformer.config import TransformerConfig
+from training.transformer.config import SequenceTrainingConfig
 from training.transformer.model import ITEM_ID, input_length
 
 #: Contexts scored at once; bounds memory at 256 x N floats.
 _BATCH = 256
 
 
-def torch_scores(model: Any, contexts: Ragged, config: TransformerConfig) -> NDArray[np.float32]:
+def torch_scores(
+    model: Any, contexts: Ragged, config: SequenceTrainingConfig
+) -> NDArray[np.float32]:
     """float32 [B, N]: the model's scores of every catalog row, contexts at most max_length."""
     width = input_length(config, int(contexts.lengths.max()))
     ids = torch.from_numpy(pad(contexts, np.arange(len(contexts)), width))
@@ -30,7 +32,7 @@ def torch_scores(model: Any, contexts: Ragged, config: TransformerConfig) -> NDA
 
 
 def validation_scores(
-    model: Any, valid: Ragged, config: TransformerConfig
+    model: Any, valid: Ragged, config: SequenceTrainingConfig
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
     """Every position p >= 1 of the sessions, in batches of contexts of like length.
 
@@ -50,7 +52,9 @@ def validation_scores(
         yield which, targets[which], scores
 
 
-def validation_metrics(model: Any, valid: Ragged, config: TransformerConfig) -> dict[str, float]:
+def validation_metrics(
+    model: Any, valid: Ragged, config: SequenceTrainingConfig
+) -> dict[str, float]:
     """``mrr20`` and ``hr20`` (0..1) over every position p >= 1, ties counted against the model.
 
     Raises:

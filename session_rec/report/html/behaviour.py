@@ -45,8 +45,9 @@ def calibration(report: Report) -> Element:
         ),
         note(
             "Confidence is the softmax of a model's scores where they are logits (transformer, "
-            "item2vec), else the item's share of all scores above 0. Only a softmax trained by the "
-            "likelihood of the whole catalog, as the transformer's, sets out to be a probability. "
+            "gru4rec, item2vec), else the item's share of all scores above 0. Only a softmax "
+            "trained by the likelihood of the whole catalog, as the transformer's and the GRU's, "
+            "sets out to be a probability. "
             "Far from the line a model may still rank well, but its confidence, or a threshold on "
             "it, must not be read as one."
         ),

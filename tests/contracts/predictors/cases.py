@@ -36,6 +36,7 @@ class Case:
 
 
 _TINY = {"d_model": 12, "n_heads": 2, "n_layers": 1, "max_length": 7, "epochs": 1, "threads": 1}
+_TINY_GRU = {"d_model": 12, "n_layers": 2, "max_length": 7, "epochs": 1, "threads": 1}
 _XLNET = {"architecture": "xlnet", "masking": "mlm"}
 
 _RULES = {"kind": "sequential-rules", "rules_per_item": 20}
@@ -49,6 +50,7 @@ CASES = (
     Case(
         "item2vec", "item2vec", {"vector_size": 24, "epochs": 2, "newest_n": 6}, reads=6, table=True
     ),
+    Case("gru4rec", "gru4rec", _TINY_GRU, reads=7, table=True),
     Case("transformer, GPT2", "transformer", _TINY, reads=7, table=True),
     Case("transformer, XLNet", "transformer", {**_TINY, **_XLNET}, reads=7, table=True),
     Case(

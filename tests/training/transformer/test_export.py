@@ -15,14 +15,14 @@ from session_rec.ragged import Ragged
 from session_rec.sessions import SessionRules
 from training.transformer.config import TransformerConfig
 from training.transformer.export import OPSET, export_predictor
-from training.transformer.loop import TrainedTransformer, fit
+from training.transformer.loop import TrainedSequenceModel, fit
 from training.transformer.model import build_model, item_table
 from training.transformer.validation import torch_scores
 
 from .conftest import N_ITEMS, walks
 
 
-def random_model(config: TransformerConfig, n_items: int) -> TrainedTransformer:
+def random_model(config: TransformerConfig, n_items: int) -> TrainedSequenceModel:
     """Weights far from their start, so that biases, norms and mask vector all matter."""
     torch.manual_seed(0)
     model = build_model(n_items, config)
@@ -30,7 +30,7 @@ def random_model(config: TransformerConfig, n_items: int) -> TrainedTransformer:
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
         item_table(model).weight[0] = 0
-    return TrainedTransformer(model.eval(), [], config, n_items, 0.0)
+    return TrainedSequenceModel(model.eval(), [], config, n_items, 0.0)
 
 
 def random_contexts(n: int, n_items: int, longest: int) -> Ragged:

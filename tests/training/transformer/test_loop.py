@@ -16,7 +16,7 @@ import torch
 from session_rec.errors import DataError, UserError
 from session_rec.ragged import Ragged
 from training.transformer.config import TransformerConfig
-from training.transformer.loop import TrainedTransformer, fit
+from training.transformer.loop import TrainedSequenceModel, fit
 from training.transformer.model import weights
 
 from .conftest import N_ITEMS, walks
@@ -24,11 +24,11 @@ from .conftest import N_ITEMS, walks
 NOTHING = Ragged.from_lists([])
 
 
-def train(config: TransformerConfig, run_dir: Path) -> TrainedTransformer:
+def train(config: TransformerConfig, run_dir: Path) -> TrainedSequenceModel:
     return fit(walks(400, 0), walks(60, 1), N_ITEMS, config, run_dir=run_dir)
 
 
-def same(a: TrainedTransformer, b: TrainedTransformer) -> bool:
+def same(a: TrainedSequenceModel, b: TrainedSequenceModel) -> bool:
     mine, other = weights(a.model), weights(b.model)
     return all(torch.equal(mine[name], other[name]) for name in other)
 
@@ -36,11 +36,11 @@ def same(a: TrainedTransformer, b: TrainedTransformer) -> bool:
 @pytest.fixture(scope="module")
 def uninterrupted(
     tiny: TransformerConfig, tmp_path_factory: pytest.TempPathFactory
-) -> TrainedTransformer:
+) -> TrainedSequenceModel:
     return train(tiny, tmp_path_factory.mktemp("whole"))
 
 
-def test_it_learns_the_circle(uninterrupted: TrainedTransformer) -> None:
+def test_it_learns_the_circle(uninterrupted: TrainedSequenceModel) -> None:
     assert uninterrupted.history[-1]["mrr20"] > 0.9
     assert uninterrupted.history[-1]["loss"] < uninterrupted.history[0]["loss"]
 
@@ -61,7 +61,7 @@ def test_the_other_settings_train(
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
-    tiny: TransformerConfig, tmp_path: Path, uninterrupted: TrainedTransformer
+    tiny: TransformerConfig, tmp_path: Path, uninterrupted: TrainedSequenceModel
 ) -> None:
     torch.rand(7)  # what the process drew before must not matter
     assert same(train(tiny, tmp_path / "again"), uninterrupted)
@@ -153,7 +153,7 @@ def left_by(killed: Path, name: str) -> tuple[int, list[str]]:
 def test_a_run_killed_within_an_epoch_and_resumed_equals_the_uninterrupted_one(
     tiny: TransformerConfig,
     killed: Path,
-    uninterrupted: TrainedTransformer,
+    uninterrupted: TrainedSequenceModel,
     name: str,
     checkpoint: str,
 ) -> None:
@@ -165,7 +165,7 @@ def test_a_run_killed_within_an_epoch_and_resumed_equals_the_uninterrupted_one(
 
 
 def test_sigterm_leaves_a_checkpoint_of_that_very_step(
-    tiny: TransformerConfig, killed: Path, uninterrupted: TrainedTransformer
+    tiny: TransformerConfig, killed: Path, uninterrupted: TrainedSequenceModel
 ) -> None:
     assert left_by(killed, "term") == (128 + signal.SIGTERM, ["step-00000021-0001"])
     assert same(train(tiny, killed / "term"), uninterrupted)
@@ -177,7 +177,7 @@ def test_ctrl_c_leaves_a_checkpoint(killed: Path) -> None:
 
 
 def test_a_finished_run_is_not_trained_again(
-    tiny: TransformerConfig, tmp_path: Path, uninterrupted: TrainedTransformer
+    tiny: TransformerConfig, tmp_path: Path, uninterrupted: TrainedSequenceModel
 ) -> None:
     first = train(tiny, tmp_path)
     started = time.monotonic()

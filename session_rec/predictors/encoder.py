@@ -1,0 +1,142 @@
+"""Trained sequence models: an ONNX encoder turns a context into a vector, one matmul scores it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from session_rec.errors import BundleError
+from session_rec.predictors.base import Arrays, Files, Predictor
+from session_rec.predictors.dot_products import DotProducts
+from session_rec.predictors.onnx_session import onnx_session
+from session_rec.ragged import Ragged
+
+ENCODER = "encoder.onnx"
+TABLE = "item_table"
+
+#: Contexts the encoder takes at once.
+_BATCH = 64
+
+_TINY = np.float32(1e-12)  # a vector of zeros has no direction, and scores 0
+
+
+class EncoderPredictor(Predictor):
+    """Scores are cosines of the context's vector and the item vectors, over a temperature.
+
+    Args:
+        item_table: float32 [N, d], the input vectors; their directions score.
+        encoder: the ONNX model: ``embeddings`` float32 [B, L, d] (right-padded with zeros) and
+            ``lengths`` int64 [B] -> ``hidden`` float32 [B, d], of length 1 / temperature.
+        max_length: newest items that are read.
+        fixed_length: always pad to ``max_length`` (an encoder that sees its padding); otherwise
+            contexts are padded to the next power of two.
+
+    A row's scores are the same bits in any company: its padding follows from its own length, and
+    onnxruntime on one thread lets no rows of a batch of two or more influence each other.
+
+    Raises:
+        BundleError: the table and the encoder do not fit each other.
+    """
+
+    logits: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        item_table: NDArray[np.float32],
+        encoder: bytes,
+        *,
+        max_length: int,
+        fixed_length: bool = False,
+    ) -> None:
+        self.n_items, self._width = item_table.shape
+        self._table = item_table
+        self._dot_products = DotProducts(item_table, np.maximum(_norms(item_table), _TINY))
+        self._encoder = encoder
+        self._session = onnx_session(encoder, ENCODER)
+        self.max_length, self.fixed_length = max_length, fixed_length
+        shape = {i.name: i.shape for i in self._session.get_inputs()}.get("embeddings")
+        if shape is None or shape[2] != self._width:
+            raise BundleError(
+                f"{ENCODER} takes embeddings of shape {shape}, but {TABLE} holds vectors of "
+                f"{self._width} numbers: the model directory mixes two models"
+            )
+
+    def score(self, contexts: Ragged) -> NDArray[np.float32]:
+        return self._dot_products(self.encode(contexts))
+
+    def encode(self, contexts: Ragged) -> NDArray[np.float32]:
+        """float32 [B, d]: the vector of each context; zeros for an empty one."""
+        contexts = contexts.newest(self.max_length)
+        lengths = contexts.lengths
+        hidden = np.zeros((len(contexts), self._width), np.float32)
+        padded = self._padded_length(lengths)
+        for length in np.unique(padded[lengths > 0]):
+            bucket = np.flatnonzero((padded == length) & (lengths > 0))
+            for start in range(0, len(bucket), _BATCH):
+                which = bucket[start : start + _BATCH]
+                hidden[which] = self._run(contexts, which, int(length))
+        return hidden
+
+    def config(self) -> dict[str, Any]:
+        return {"max_length": self.max_length, "fixed_length": self.fixed_length}
+
+    def arrays(self) -> Arrays:
+        return {TABLE: self._table}
+
+    def files(self) -> Mapping[str, bytes]:
+        return {ENCODER: self._encoder}
+
+    @classmethod
+    def restore(cls, config: Mapping[str, Any], arrays: Arrays, files: Files, n_items: int) -> Self:
+        if unknown := config.keys() - {"max_length", "fixed_length"}:
+            raise BundleError(
+                f"{files.directory} has settings that this version does not know: "
+                f"{', '.join(sorted(unknown))}; use the version that wrote it"
+            )
+        table = arrays.get(TABLE)
+        if table is None or table.dtype != np.float32 or table.ndim != 2 or len(table) != n_items:
+            raise BundleError(
+                f"{files.directory} holds no {TABLE} of {n_items} float32 vectors: "
+                "train the model again"
+            )
+        return cls(
+            table,
+            files.read(ENCODER),
+            max_length=int(config["max_length"]),
+            fixed_length=bool(config["fixed_length"]),
+        )
+
+    def _padded_length(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        if self.fixed_length:
+            return np.full(len(lengths), self.max_length)
+        powers = 1 << np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64)
+        padded: NDArray[np.int64] = np.minimum(powers, self.max_length)
+        return padded
+
+    def _run(self, contexts: Ragged, which: NDArray[np.int64], length: int) -> NDArray[np.float32]:
+        lone = len(which) == 1
+        if lone:
+            # Matrix kernels treat a single row specially, with other last bits.
+            which = np.repeat(which, 2)
+        starts = contexts.offsets[which]
+        lengths = contexts.offsets[which + 1] - starts
+        columns = np.arange(length)
+        filled = columns < lengths[:, None]
+        rows = contexts.rows[np.where(filled, starts[:, None] + columns, 0)]
+        embeddings = self._table[rows] * filled[:, :, None]
+        hidden: NDArray[np.float32] = self._session.run(
+            ["hidden"], {"embeddings": embeddings, "lengths": lengths}
+        )[0]
+        return hidden[:1] if lone else hidden
+
+
+def _norms(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 [N]: the lengths of the rows, some at a time: a mapped table may exceed memory."""
+    norms = np.empty(len(table), np.float32)
+    for start in range(0, len(table), 1 << 14):
+        part = slice(start, start + (1 << 14))
+        norms[part] = np.linalg.norm(table[part], axis=1)
+    return norms

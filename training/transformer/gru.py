@@ -1,0 +1,45 @@
+"""A GRU as the part of a Transformers4Rec model that reads the items of a session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.transformer.compat import import_transformers4rec
+from training.transformer.config import Gru4RecConfig
+
+tr: Any = import_transformers4rec()
+
+
+class GruBlock(tr.BlockBase):  # type: ignore[misc]
+    """Vectors float32 [B, L, d] -> hidden states float32 [B, L, d]; a position reads itself and
+    what comes before it, so padding on the right changes nothing."""
+
+    def __init__(self, config: Gru4RecConfig) -> None:
+        super().__init__()
+        width = config.hidden_size or config.d_model
+        self.embedding_dropout = nn.Dropout(config.dropout_embedding)
+        # One module a layer: torch's own stack hides its dropout from whoever must switch it off.
+        self.layers = nn.ModuleList(
+            nn.GRU(width if layer else config.d_model, width, batch_first=True)
+            for layer in range(config.n_layers)
+        )
+        self.output_dropout = nn.Dropout(config.dropout_output)
+        self.projection = (
+            nn.Identity()
+            if width == config.d_model
+            else nn.Linear(width, config.d_model, bias=False)
+        )
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        hidden = self.embedding_dropout(embeddings)
+        for layer in self.layers:
+            hidden = self.output_dropout(layer(hidden)[0])
+        projected: Tensor = self.projection(hidden)
+        return projected
+
+    def forward_output_size(self, input_size: Any) -> torch.Size:
+        """What T4R asks of a block; the width does not change."""
+        return torch.Size(input_size)
