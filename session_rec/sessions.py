@@ -122,15 +122,15 @@ class SessionBuffer:
     (<Outcome.DUPLICATE: 'duplicate'>, ['pear', 'fig'])
     """
 
-    __slots__ = ("entries", "_ghosts", "_rules")
+    __slots__ = ("entries", "ghosts", "_rules")
 
     def __init__(self, rules: SessionRules) -> None:
         self._rules = rules
         #: The buffer, oldest first.
         self.entries: list[Entry] = []
-        # Evicted events of the same ts as the oldest that is left. A duplicate of such an event
-        # arrives later, so (ts, seq) alone would let it in where its original was pushed out.
-        self._ghosts: list[Entry] = []
+        #: Evicted events of the same ts as the oldest that is left. A duplicate of such an event
+        #: arrives later, so (ts, seq) alone would let it in where its original was pushed out.
+        self.ghosts: list[Entry] = []
 
     def add(self, item: str, ts: int, type: str, arrival: int, seq: int | None = None) -> Outcome:
         """Takes one event and says what became of it.
@@ -142,10 +142,10 @@ class SessionBuffer:
         entry = Entry(0 if as_given else ts, order, arrival, item, type, ts)
         entries = self.entries
         if not as_given and (
-            self._holds_duplicate(entry) or any(_same(g, entry) for g in self._ghosts)
+            self._holds_duplicate(entry) or any(_same(g, entry) for g in self.ghosts)
         ):
             return Outcome.DUPLICATE
-        if len(self._ghosts) >= _MAX_GHOSTS and self._ghosts[0].ts == entry.ts:
+        if len(self.ghosts) >= _MAX_GHOSTS and self.ghosts[0].ts == entry.ts:
             return Outcome.OUTSIDE
         newest = not entries or entry > entries[-1]
         if newest:
@@ -184,7 +184,7 @@ class SessionBuffer:
     @property
     def first_needed(self) -> int:
         """The lowest order of arrival that must be read again to have this buffer again."""
-        return min(e.arrival for e in (*self.entries, *self._ghosts))
+        return min(e.arrival for e in (*self.entries, *self.ghosts))
 
     def _holds_duplicate(self, entry: Entry) -> bool:
         for other in reversed(self.entries):
@@ -196,10 +196,10 @@ class SessionBuffer:
 
     def _remember(self, evicted: Entry) -> None:
         oldest = self.entries[0].ts
-        if self._ghosts and self._ghosts[0].ts < oldest:
-            self._ghosts.clear()
+        if self.ghosts and self.ghosts[0].ts < oldest:
+            self.ghosts.clear()
         if evicted.ts == oldest:
-            self._ghosts.append(evicted)
+            self.ghosts.append(evicted)
 
 
 def _same(a: Entry, b: Entry) -> bool:

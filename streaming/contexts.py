@@ -8,12 +8,19 @@ wall, so that reading a range again gives the state that was.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from enum import Enum
+from typing import NamedTuple
+
+import msgspec
 
 from session_rec.events import Event
-from session_rec.sessions import Entry, Outcome, SessionBuffer, SessionRules
+from session_rec.sessions import Entry, Outcome
+from streaming.context_settings import ContextSettings
 from streaming.lazy_heap import LazyMinHeap
+from streaming.live_sessions import Capture, LiveSession
+
+__all__ = ["ContextSettings", "Erasure", "Fate", "PartitionContexts", "StateMoment"]
 
 
 class Fate(Enum):
@@ -35,53 +42,34 @@ _FATES = {
 }
 
 
-@dataclass(frozen=True)
-class ContextSettings:
-    """What, besides the records, decides the state of a partition.
+class Erasure(NamedTuple):
+    """A session erased at its owner's wish.
 
     Attributes:
-        rules: the session rules.
-        allowed_lateness_ms: how far behind stream time an event may be.
-        pairs_idle_ms: under ``pairs`` rules, which have no clock, a session is forgotten once
-            stream time has moved on by more than this since its last event.
-        bot_span_ms: a context of ``max_length`` events that spans no more than this gets no
-            prediction; 0 is off.
-        max_sessions: live sessions per partition. Above it the session with the oldest newest
-            event is given up. This alone does not survive a rebuild: parity is claimed while it
-            is not reached, and each giving up is counted.
-        checkpoint_every: offsets between two remembered values of stream time.
+        session_id: whose.
+        offset: of the tombstone.
+        live: whether it was live.
     """
 
-    rules: SessionRules
-    allowed_lateness_ms: int
-    pairs_idle_ms: int = 7 * 24 * 3600 * 1000
-    bot_span_ms: int = 0
-    max_sessions: int = 500_000
-    checkpoint_every: int = 256
-
-    @property
-    def forget_after_ms(self) -> int:
-        """Milliseconds of stream time after which a session cannot be extended any more."""
-        if self.rules.as_given:
-            return self.pairs_idle_ms
-        return self.rules.inactivity_ms + self.allowed_lateness_ms
-
-    @property
-    def reach_ms(self) -> int:
-        """The longest age of an event that a live context may hold, seen from stream time."""
-        horizon = 0 if self.rules.as_given else self.rules.horizon_ms
-        return self.forget_after_ms + horizon
+    session_id: str
+    offset: int
+    live: bool
 
 
-class _LiveSession:
-    __slots__ = ("session_id", "buffer", "last_offset", "last_seen", "alive")
+class StateMoment(msgspec.Struct, frozen=True):
+    """A partition's state at one moment, without its sessions.
 
-    def __init__(self, session_id: str, rules: SessionRules) -> None:
-        self.session_id = session_id
-        self.buffer = SessionBuffer(rules)
-        self.last_offset = -1
-        self.last_seen = 0  # stream time after its last event
-        self.alive = True
+    Attributes:
+        next_offset: the offset after the last record it holds.
+        stream_time: newest accepted ``ts``, milliseconds; None before the first.
+        checkpoints: offsets and the stream time just before each, milliseconds.
+        evicted: sessions that a cap had given up before.
+    """
+
+    next_offset: int
+    stream_time: int | None
+    checkpoints: list[tuple[int, int | None]]
+    evicted: int
 
 
 class PartitionContexts:
@@ -93,27 +81,51 @@ class PartitionContexts:
     Attributes:
         next_offset: the offset after the last record handed over.
         stream_time: newest accepted ``ts``, milliseconds; None before the first.
+        bytes: memory of the live sessions, as :mod:`streaming.live_sessions` counts it.
         forgotten: sessions forgotten by stream time.
-        evicted: sessions given up because there were more than ``max_sessions``.
+        evicted_sessions: sessions given up because there were more than ``max_sessions``.
+        evicted_bytes: sessions given up because they took more than ``max_bytes``.
+        evicted_before: sessions given up before the snapshot that this began with.
     """
 
     def __init__(
         self, settings: ContextSettings, start_offset: int, stream_time: int | None = None
     ) -> None:
         self._settings = settings
-        self._sessions: dict[str, _LiveSession] = {}
-        self._by_age: LazyMinHeap[_LiveSession] = LazyMinHeap(
-            _last_seen if settings.rules.as_given else _newest
-        )
-        self._by_need: LazyMinHeap[_LiveSession] = LazyMinHeap(_first_needed)
         self._checkpoints = deque([(start_offset, stream_time)])
+        self._epoch = 0
+        self._capture: Capture | None = None
+        self._erasures: list[Erasure] = []
         self.next_offset = start_offset
         self.stream_time = stream_time
-        self.forgotten = 0
-        self.evicted = 0
+        self.forgotten = self.evicted_sessions = self.evicted_bytes = self.evicted_before = 0
+        self._hold({})
+
+    def _hold(self, sessions: dict[str, LiveSession]) -> None:
+        self._sessions = sessions
+        age = _last_seen if self._settings.rules.as_given else _newest
+        self._by_age = LazyMinHeap(age, sessions.values())
+        self._by_need = LazyMinHeap(_first_needed, sessions.values())
+        self.bytes = sum(session.bytes for session in sessions.values())
+
+    @classmethod
+    def restore(
+        cls, settings: ContextSettings, moment: StateMoment, sessions: Iterable[LiveSession]
+    ) -> PartitionContexts:
+        """The state that :meth:`capture` saved, as it was."""
+        contexts = cls(settings, moment.next_offset, moment.stream_time)
+        contexts._checkpoints = deque(moment.checkpoints)
+        contexts.evicted_before = moment.evicted
+        contexts._hold({session.session_id: session for session in sessions})
+        return contexts
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def evicted(self) -> int:
+        """Sessions given up by either cap."""
+        return self.evicted_sessions + self.evicted_bytes
 
     def add(self, event: Event, offset: int) -> Fate:
         """Takes the event at ``offset`` and says what became of it."""
@@ -130,15 +142,22 @@ class PartitionContexts:
         if session is None:
             if len(self._sessions) >= settings.max_sessions:
                 self._evict()
-            session = _LiveSession(event.session_id, settings.rules)
-        buffer = session.buffer
-        outcome = buffer.add(event.item_id, ts, event.type, offset, event.seq)
+                self.evicted_sessions += 1
+            session = LiveSession(event.session_id, settings.rules, self._epoch)
+        elif self._capture is not None:
+            self._capture.before_change(session)
+        bytes_before = 0 if fresh else session.bytes
+        outcome = session.add(event.item_id, ts, event.type, offset, event.seq)
         session.last_offset = offset
         session.last_seen = now
         if fresh:
             self._sessions[event.session_id] = session
             self._by_age.push(session)
             self._by_need.push(session)
+        self.bytes += session.bytes - bytes_before
+        if settings.max_bytes is not None and self.bytes > settings.max_bytes:
+            self._shrink(settings.max_bytes, session)
+        buffer = session.buffer
         if settings.bot_span_ms and outcome in (Outcome.NEWEST, Outcome.OUT_OF_ORDER):
             full = len(buffer.entries) == settings.rules.max_length
             # A function of the context alone: of what lies behind a gap in the buffer, some may
@@ -154,10 +173,18 @@ class PartitionContexts:
     def erase(self, session_id: str, offset: int) -> bool:
         """Forgets a session at its owner's wish; True if there was one."""
         self.skip(offset)
-        session = self._sessions.pop(session_id, None)
+        session = self._sessions.get(session_id)
         if session is not None:
-            session.alive = False
+            if self._capture is not None:
+                self._capture.leave_out(session)
+            self._drop(session)
+        self._erasures.append(Erasure(session_id, offset, session is not None))
         return session is not None
+
+    def take_erasures(self) -> list[Erasure]:
+        """What was erased since the last call; it must leave the snapshots too."""
+        erasures, self._erasures = self._erasures, []
+        return erasures
 
     def skip(self, offset: int) -> None:
         """Passes a record that touches no session."""
@@ -175,14 +202,29 @@ class PartitionContexts:
         """``(offset, stream time just before it)``: reading from there gives this state again."""
         first = self._by_need.lowest()
         checkpoints = self._checkpoints
-        if first is None:
-            checkpoints.clear()
-            checkpoints.append((self.next_offset, self.stream_time))
-            return checkpoints[0]
-        needed = first.buffer.first_needed
+        # The same whenever it is asked, so that a state that was read back says it too.
+        needed = self.next_offset if first is None else first.first_needed
         while len(checkpoints) > 1 and checkpoints[1][0] <= needed:
             checkpoints.popleft()
         return checkpoints[0]
+
+    def capture(self, save: Callable[[LiveSession], None]) -> tuple[StateMoment, Capture]:
+        """The state of this moment; its sessions are saved while it moves on, until
+        :meth:`end_capture`."""
+        self.rebuild_from()
+        self._epoch += 1
+        self._capture = Capture(self._sessions.values(), self._epoch, save)
+        moment = StateMoment(
+            self.next_offset,
+            self.stream_time,
+            list(self._checkpoints),
+            self.evicted_before + self.evicted,
+        )
+        return moment, self._capture
+
+    def end_capture(self) -> None:
+        """No session needs saving any more."""
+        self._capture = None
 
     def snapshot(self) -> dict[str, list[Entry]]:
         """The buffer of every live session."""
@@ -199,20 +241,27 @@ class PartitionContexts:
         oldest = self._by_age.lowest()
         assert oldest is not None
         self._drop(oldest)
-        self.evicted += 1
 
-    def _drop(self, session: _LiveSession) -> None:
-        session.alive = False
+    def _shrink(self, max_bytes: int, newest: LiveSession) -> None:
+        while self.bytes > max_bytes and self._by_age.lowest() is not newest:
+            self._evict()
+            self.evicted_bytes += 1
+
+    def _drop(self, session: LiveSession) -> None:
+        if self._capture is not None:
+            self._capture.before_change(session)
         del self._sessions[session.session_id]
+        self.bytes -= session.bytes
+        session.end()
 
 
-def _newest(session: _LiveSession) -> tuple[int, int] | None:
-    return (session.buffer.newest_ts, session.last_offset) if session.alive else None
+def _newest(session: LiveSession) -> tuple[int, int]:
+    return session.newest_ts, session.last_offset
 
 
-def _last_seen(session: _LiveSession) -> tuple[int, int] | None:
-    return (session.last_seen, session.last_offset) if session.alive else None
+def _last_seen(session: LiveSession) -> tuple[int, int]:
+    return session.last_seen, session.last_offset
 
 
-def _first_needed(session: _LiveSession) -> int | None:
-    return session.buffer.first_needed if session.alive else None
+def _first_needed(session: LiveSession) -> int:
+    return session.first_needed
