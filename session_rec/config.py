@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -42,9 +43,7 @@ def load_config(path: Path | None, model: type[C], overrides: Sequence[str] = ()
     Job(epochs=5, seed=7)
     """
     values: dict[str, Any] = {} if path is None else read_toml(path)
-    for override in overrides:
-        _override(values, override)
-    return parse_config(values, model, str(path) if path else "the settings")
+    return parse_config(values, model, str(path) if path else "the settings", overrides)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -69,8 +68,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {e}") from None
 
 
-def parse_config(values: dict[str, Any], model: type[C], where: str) -> C:
-    """``values`` as a ``model``; ``where`` names their source in errors.
+def parse_config(
+    values: dict[str, Any], model: type[C], where: str, overrides: Sequence[str] = ()
+) -> C:
+    """``values`` as a ``model``, with overrides as in :func:`load_config`; ``where`` names their
+    source in errors.
 
     Raises:
         ConfigError: as in :func:`load_config`.
@@ -83,6 +85,10 @@ def parse_config(values: dict[str, Any], model: type[C], where: str) -> C:
     Traceback (most recent call last):
     session_rec.errors.ConfigError: job.toml: unknown key 'epoch'; the nearest known one is 'epochs'
     """
+    if overrides:
+        values = deepcopy(values)
+    for override in overrides:
+        _override(values, override)
     try:
         return model.model_validate(values)
     except ValidationError as e:
