@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.structs import MemberState
 
 Change = tuple[str, list[TopicPartition]]
 
@@ -38,6 +39,14 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         coordinator = self._consumer._coordinator
         if coordinator.rebalance_in_progress():
             coordinator.request_rejoin()
+
+    @property
+    def settled(self) -> bool:
+        """True while we are a member of the group and have acted on all that it told us. It may
+        have told us of no partition at all."""
+        group = self._consumer.group_metadata()
+        member = group.generation_id >= 0 and group.state is not MemberState.UNJOINED
+        return member and not self._changes
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         partitions = sorted(assigned)

@@ -43,21 +43,23 @@ def stream(
     from streaming.config import StreamConfig
     from streaming.daemon import Daemon
     from streaming.delivery import DeliveryError
-    from streaming.logs import set_up_logging
+    from streaming.logs import failures_logged, set_up_logging
     from streaming.shutdown import Shutdown
 
     settings = load_config(config, StreamConfig, set_ or ())
-    set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, settings.log_format)
+    for sentence in settings.warnings():
+        logging.getLogger("streaming").warning("%s", sentence)
     shutdown = Shutdown(settings.shutdown_timeout_s)
     shutdown.install()
     if with_parent:
         shutdown.follow_parent()
-    daemon = Daemon(settings)
-    try:
-        daemon.run(shutdown)
-    except DeliveryError as e:
-        logging.getLogger("streaming").error("%s", e)
-        sys.exit(1)
+    with failures_logged(settings.log_format):
+        try:
+            Daemon(settings).run(shutdown)
+        except DeliveryError as e:
+            logging.getLogger("streaming").error("%s", e)
+            sys.exit(1)
 
 
 def play(

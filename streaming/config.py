@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -10,9 +9,10 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from session_rec.config import Config
-from session_rec.errors import ConfigError
 from session_rec.sessions import SessionRules
 from streaming.contexts import ContextSettings
+from streaming.operation_settings import OperationSettings
+from streaming.secret_sources import read_secret
 
 
 class KafkaSettings(Config):
@@ -76,21 +76,11 @@ class KafkaSettings(Config):
         """The SASL password.
 
         Raises:
-            ConfigError: the variable is not set, or the file cannot be read.
+            ConfigError: the variable is not set, the file cannot be read, or it is empty.
         """
-        if self.sasl_password_env:
-            try:
-                return os.environ[self.sasl_password_env]
-            except KeyError:
-                raise ConfigError(
-                    f"the environment variable {self.sasl_password_env} is not set: "
-                    "it must hold the Kafka password"
-                ) from None
-        assert self.sasl_password_file is not None
-        try:
-            return self.sasl_password_file.read_text("utf-8").strip("\r\n")
-        except (OSError, UnicodeDecodeError) as e:
-            raise ConfigError(f"{self.sasl_password_file} cannot be read: {e}") from None
+        secret = read_secret(self.sasl_password_env, self.sasl_password_file, "Kafka password")
+        assert secret is not None  # SASL settings name one of the two
+        return secret
 
 
 class Topics(Config):
@@ -138,8 +128,8 @@ class RulesSettings(Config):
         )
 
 
-class StreamConfig(Config):
-    """Settings of ``session-rec stream``.
+class StreamConfig(OperationSettings):
+    """Settings of ``session-rec stream``, beside those of :class:`OperationSettings`.
 
     Attributes:
         model: the model directory to serve; or a model store (docs/models.md), whose current model
@@ -177,10 +167,6 @@ class StreamConfig(Config):
         micro_batch: contexts scored at once.
         delivery_timeout_s: seconds to go on trying to deliver before stopping with exit code 1.
         shutdown_timeout_s: seconds after SIGTERM within which everything is flushed and committed.
-        metrics: whether to serve Prometheus metrics.
-        metrics_host: address to serve them on.
-        metrics_port: port to serve them on; 0 takes a free one and logs it.
-        log_level: ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``.
     """
 
     model: Path
@@ -209,10 +195,6 @@ class StreamConfig(Config):
     micro_batch: int = Field(64, ge=1, le=10_000)
     delivery_timeout_s: float = Field(120.0, gt=0)
     shutdown_timeout_s: float = Field(20.0, gt=0)
-    metrics: bool = True
-    metrics_host: str = "127.0.0.1"
-    metrics_port: int = Field(9464, ge=0, le=65535)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("start")
     @classmethod
@@ -236,6 +218,11 @@ class StreamConfig(Config):
                 "make the others late"
             )
         return self
+
+    @property
+    def round_limit_s(self) -> float:
+        """Seconds after which a round of the loop counts as stuck."""
+        return self.healthz_timeout_s or self.delivery_timeout_s + 60
 
     @property
     def start_ms(self) -> int | None:

@@ -22,12 +22,17 @@ from streaming.config import StreamConfig
 from streaming.contexts import PartitionContexts
 from streaming.dead_letters import DeadLetters
 from streaming.delivery import Delivery, DeliveryError
+from streaming.health import Health
+from streaming.http_routes import Routes
+from streaming.http_server import listen
 from streaming.kafka_clients import make_consumer
 from streaming.model_swap import ModelSwap
+from streaming.notify import Notifier
 from streaming.outputs import Output
 from streaming.pipeline import Partition, Pipeline, Question
 from streaming.positions import Positions
 from streaming.preflight import check_cluster
+from streaming.recent_slates import RecentSlates
 from streaming.shutdown import Shutdown
 from streaming.telemetry import Telemetry
 
@@ -49,6 +54,8 @@ class Daemon:
 
     def __init__(self, config: StreamConfig) -> None:
         self._config = config
+        # First of all: an address that is taken, or open to strangers, is told at once.
+        self._http = listen(config)
         self._models = ModelSwap(config)
         recommender = self._models.first
         self._settings = config.context_settings(recommender.rules)
@@ -63,10 +70,16 @@ class Daemon:
             micro_batch=config.micro_batch,
             max_future_skew_ms=config.max_future_skew_ms,
             conflate_lag=config.conflate_lag if config.conflate else None,
+            slates=RecentSlates(
+                config.recommendations_cache if self._http else 0, self._settings.forget_after_ms
+            ),
         )
-        self.telemetry = Telemetry(self.pipeline, recommender.predictor.kind)
-        if config.metrics:
-            self.telemetry.serve(config.metrics_host, config.metrics_port)
+        self._health = Health(config.round_limit_s, Notifier())
+        self.telemetry = Telemetry(
+            self.pipeline, recommender.predictor.kind, self._health, self._http
+        )
+        if self._http:
+            self._http.serve(Routes(self.telemetry.registry, self._health, self.pipeline.slates))
         self._consumer: KafkaConsumer = make_consumer(config)
         self._delivery = Delivery(config, self._consumer, dead_letters)
         self._assignment = Assignment(self._consumer)
@@ -89,6 +102,7 @@ class Daemon:
             DeliveryError: the cluster went away for longer than ``delivery_timeout_s``.
         """
         try:
+            shutdown.begin(self._health.stop)
             self._positions.first_commit()
             self._consumer.subscribe([self._config.topics.events], listener=self._assignment)
             while not shutdown.requested:
@@ -100,6 +114,8 @@ class Daemon:
             self._models.stop()
             self._consumer.close(autocommit=False, timeout_ms=5000)
             self._delivery.close(5.0)
+            if self._http:
+                self._http.close()
         counts = asdict(self.pipeline.accounts)
         log.info("stopped after %d records: %s", counts.pop("consumed"), counts)
 
@@ -116,6 +132,7 @@ class Daemon:
                 self._process(batch)
             self._measure_lag()
         self._commit()
+        self._health.beat(self._assignment.settled)
 
     def _drain(self) -> None:
         """Commits what a rebalance kept from being committed, without taking anything more."""
@@ -131,7 +148,7 @@ class Daemon:
         for tp, partition in self._partitions.items():
             high = self._consumer.highwater(tp)
             if high is not None:
-                partition.lag = max(high - partition.contexts.next_offset, 0)
+                partition.measure(high, time.time_ns() // 1_000_000)
 
     def _poll(self) -> dict[TopicPartition, list[Any]]:
         try:
@@ -203,7 +220,8 @@ class Daemon:
         for kind, partitions in self._assignment.changes():
             changed.update(partitions)
             self.telemetry.rebalances[kind] += 1
-            log.info("%s: %s", kind, [tp.partition for tp in partitions])
+            numbers = [tp.partition for tp in partitions]
+            log.info("%s: %s", kind, numbers, extra={"partitions": numbers})
             for tp in partitions:
                 if kind == "assigned":
                     if tp in self._consumer.assignment():
@@ -225,6 +243,7 @@ class Daemon:
             tp.partition,
             position.emit_from,
             position.read_from,
+            extra={"partition": tp.partition, "offset": position.emit_from},
         )
 
     def _adopt(self, tp: TopicPartition, partition: Partition) -> None:
@@ -236,6 +255,7 @@ class Daemon:
         if partition is not None:
             self.telemetry.left(partition)
             self.telemetry.partitions.pop(tp.partition, None)
+            self.pipeline.slates.drop(partition.name)
 
     def _after_expiry(self) -> None:
         """Records expired between two polls: stop, or go on where the log begins now."""

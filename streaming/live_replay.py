@@ -164,7 +164,7 @@ def _daemon_command(
     prefix: tuple[str, ...],
 ) -> list[str]:
     values = [
-        f'model="{model}"', f"k={k}", 'start="earliest"', "metrics=false",
+        f'model="{model}"', f"k={k}", 'start="earliest"', "http=false",
         # Where we end without a word, so does the broker: nothing can be committed any more.
         f"shutdown_timeout_s={_ORPHAN_S}",
         f'group_id="{topics["events"]}"', f'topics.events="{topics["events"]}"',

@@ -1,11 +1,29 @@
-"""Logging of the stream commands: text lines on stderr."""
+"""Logging of the stream commands: lines on stderr, as text or as JSON.
+
+What a line may say at INFO and above: offsets, partitions, counts, settings. Never a session id, an
+item id or the content of a message.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from session_rec.errors import UserError
+
+log = logging.getLogger(__name__)
 
 #: What kafka-python says of its own garbage while it closes.
 _NOISE = ("weakly-referenced object no longer exists", "Metadata refresh: failed Cancelled")
+
+#: What every record has; what it has besides was given as ``extra``.
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 class _Harmless(logging.Filter):
@@ -16,13 +34,45 @@ class _Harmless(logging.Filter):
         return not any(noise in message for noise in _NOISE)
 
 
-def set_up_logging(level: str) -> None:
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ``time`` (UTC), ``level``, ``logger``, ``message``, ``exception``
+    where there is one, and what was given as ``extra``.
+
+    >>> record = logging.makeLogRecord(
+    ...     {"name": "streaming.daemon", "levelname": "INFO", "msg": "at %d", "args": (7,),
+    ...      "created": 0.25, "partition": 3})
+    >>> JsonFormatter().format(record)
+    '{"time":"1970-01-01T00:00:00.250Z","level":"INFO","logger":"streaming.daemon",\
+"message":"at 7","partition":3}'
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line: dict[str, Any] = {
+            "time": time.replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        for name, value in record.__dict__.items():
+            if name not in _STANDARD:
+                line.setdefault(name, value)
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def set_up_logging(level: str, log_format: str = "text") -> None:
     """Logs of ``level`` and above to stderr; kafka-python's from WARNING.
 
     kafka-python's DEBUG lines hold passwords, so they are never shown.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(
+        JsonFormatter()
+        if log_format == "json"
+        else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    )
     handler.addFilter(_Harmless())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -33,3 +83,19 @@ def set_up_logging(level: str) -> None:
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
     # SCRAM without TLS is the operator's choice, once made in the settings.
     logging.getLogger("kafka.net.sasl").setLevel(logging.ERROR)
+
+
+@contextmanager
+def failures_logged(log_format: str) -> Iterator[None]:
+    """Where logs are JSON, what ends the process is a line of them too, with the same exit code
+    that the command line gives: 2 for what the user can set right, 1 for a defect."""
+    try:
+        yield
+    except Exception as e:
+        if log_format != "json":
+            raise
+        if isinstance(e, (UserError, PermissionError)):
+            log.critical("%s", e)
+            sys.exit(2)
+        log.critical("a defect of ours: %s", type(e).__name__, exc_info=True)
+        sys.exit(1)

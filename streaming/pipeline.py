@@ -16,6 +16,7 @@ from streaming.contexts import Fate, PartitionContexts
 from streaming.dead_letters import DeadLetters
 from streaming.messages import SCHEMA_VERSION, Prediction, encode_prediction
 from streaming.outputs import Output
+from streaming.recent_slates import RecentSlates
 from streaming.trial import SlateCounts, Trial
 
 
@@ -29,6 +30,9 @@ class Partition:
         emit_from: records before this offset rebuild the contexts and emit nothing.
         committed: the offset committed last.
         lag: records on the broker that are not taken yet.
+        taken_ms: Kafka timestamp of the last record taken, 0 before the first.
+        caught_up_ms: when ``lag`` was last seen to be 0, by our clock, 0 if never; both in
+            milliseconds since 1970-01-01 UTC.
     """
 
     name: str
@@ -36,6 +40,14 @@ class Partition:
     emit_from: int
     committed: int
     lag: int = 0
+    taken_ms: int = 0
+    caught_up_ms: int = 0
+
+    def measure(self, end: int, now_ms: int) -> None:
+        """Takes note of where the log ends, as of ``now_ms``."""
+        self.lag = max(end - self.contexts.next_offset, 0)
+        if not self.lag:
+            self.caught_up_ms = now_ms
 
     @property
     def rebuilding(self) -> bool:
@@ -57,13 +69,17 @@ def recommend(recommender: Recommender, contexts: Sequence[Sequence[Entry]], k: 
 
 
 class Question(NamedTuple):
-    """An event that gets a prediction, with the context after it."""
+    """An event that gets a prediction, with the context after it.
+
+    ``erased`` where a tombstone follows in the same poll: the slate is sent, but not kept.
+    """
 
     id: str
     session_id: str
     ts: int
     in_order: bool
     context: list[Entry]
+    erased: bool = False
 
 
 @dataclass
@@ -79,6 +95,7 @@ class Pipeline:
         max_future_skew_ms: how far an event may be ahead of its record; None is no check.
         conflate_lag: lag from which only the newest context of a session in a poll is kept; None
             is never.
+        slates: keeps the newest slate of each session.
         accounts, notices: what was counted so far.
         turned_out: how the newest slates of this model did.
         trial: of a model that took another one's place; the other one answers where it raises.
@@ -91,6 +108,7 @@ class Pipeline:
     micro_batch: int = 64
     max_future_skew_ms: int | None = None
     conflate_lag: int | None = None
+    slates: RecentSlates = field(default_factory=lambda: RecentSlates(0, 0))
     accounts: Accounts = field(default_factory=Accounts)
     notices: Notices = field(default_factory=Notices)
     turned_out: SlateCounts = field(default_factory=SlateCounts)
@@ -111,6 +129,8 @@ class Pipeline:
         row = self.recommender.catalog.row
         skew = self.max_future_skew_ms
         fates = dict.fromkeys(Fate, 0)
+        if records:
+            partition.taken_ms = records[-1].timestamp
         for record in records:
             offset = record.offset
             if offset < contexts.next_offset:
@@ -124,7 +144,12 @@ class Pipeline:
             key, value = record.key, record.value
             if value is None and key is not None:
                 # What is no text names no session: it must not become one that it looks like.
-                contexts.erase(key.decode("utf-8", "surrogateescape"), offset)
+                erased = key.decode("utf-8", "surrogateescape")
+                contexts.erase(erased, offset)
+                self.slates.erase(erased)
+                questions = [
+                    q._replace(erased=True) if q.session_id == erased else q for q in questions
+                ]
                 counted.tombstones += not silent
                 continue
             try:
@@ -230,5 +255,11 @@ class Pipeline:
             )
             # Not the event's own key: where that differs it may be as large as a message can be.
             key = q.session_id.encode()
-            outputs.append(Output(topic, key, encode_prediction(message), []))
+            source = q.id.rpartition("-")[0]
+            value = encode_prediction(message)
+            outputs.append(Output(topic, key, value, []))
+            if not q.erased:
+                # No slate was made for a click that began its session, or that came out of order.
+                clicked = q.context[-1].item if q.in_order and len(q.context) > 1 else None
+                self.slates.put(source, q.session_id, q.ts, value, clicked)
         return outputs

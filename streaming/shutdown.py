@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
@@ -24,7 +25,17 @@ class Shutdown:
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
+        self._when_requested: Callable[[], object] | None = None
         self.requested = False
+
+    def begin(self, when_requested: Callable[[], object]) -> None:
+        """From now on there may be something to drain: the first signal only asks to stop. Until
+        then it ends the process, with exit code 0.
+
+        Args:
+            when_requested: called once a signal asks to stop.
+        """
+        self._when_requested = when_requested
 
     def install(self) -> None:
         """Takes over the signals of this process; call it on the main thread."""
@@ -51,7 +62,12 @@ class Shutdown:
         self._request()
 
     def _request(self) -> None:
+        if self._when_requested is None:
+            log.info("stopped before anything was taken")
+            logging.shutdown()
+            os._exit(0)
         self.requested = True
+        self._when_requested()
         timer = threading.Timer(self._timeout_s, self._give_up)
         timer.daemon = True
         timer.start()

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
-from session_rec.errors import UserError
 from streaming.accounting import TERMS
+from streaming.health import Health
+from streaming.http_server import HttpServer
 from streaming.pipeline import Partition, Pipeline
-
-log = logging.getLogger(__name__)
 
 #: Parts of one round of the loop; ``batch`` is all of them but the
 #: poll and the commit.
@@ -32,13 +30,19 @@ class Telemetry(Collector):
     Args:
         pipeline: holds the counts.
         kind: model kind, shown beside its fingerprint.
+        health: whether the daemon lives and is ready.
+        http: counts its answers; None where it is off.
     """
 
-    def __init__(self, pipeline: Pipeline, kind: str) -> None:
+    def __init__(
+        self, pipeline: Pipeline, kind: str, health: Health, http: HttpServer | None
+    ) -> None:
         self._pipeline = pipeline
         self._kind = kind
+        self._health = health
+        self._http = http
         #: The partitions that are ours, by number.
-        self.partitions: dict[int, Partition] = {}
+        self.partitions = health.partitions
         self.rebalances = {"assigned": 0, "revoked": 0, "lost": 0}
         self._gone = {"forgotten": 0, "cap": 0}
         self.registry = CollectorRegistry()
@@ -73,21 +77,6 @@ class Telemetry(Collector):
         self._gone["forgotten"] += partition.contexts.forgotten
         self._gone["cap"] += partition.contexts.evicted
 
-    def serve(self, host: str, port: int) -> None:
-        """Serves the metrics over HTTP.
-
-        Raises:
-            UserError: the port is taken.
-        """
-        try:
-            server, _ = start_http_server(port, host, self.registry)
-        except OSError as e:
-            raise UserError(
-                f"metrics cannot be served on {host}:{port} ({e.strerror}): "
-                "set another metrics_port, 0 for a free one"
-            ) from None
-        log.info("metrics on http://%s:%d/metrics", host, server.server_port)
-
     def collect(self) -> Iterator[Any]:
         """The metrics that are read from plain counts."""
         accounts, notices = self._pipeline.accounts, self._pipeline.notices
@@ -111,6 +100,7 @@ class Telemetry(Collector):
             rebalances.add_metric([kind], value)
         yield rebalances
         yield from self._partition_metrics()
+        yield from self._service_metrics()
         recommender = self._pipeline.recommender
         yield InfoMetricFamily(
             "session_rec_model",
@@ -122,9 +112,44 @@ class Telemetry(Collector):
             },
         )
 
+    def _service_metrics(self) -> Iterator[Any]:
+        slates, health = self._pipeline.slates, self._health
+        yield CounterMetricFamily(
+            "session_rec_clicks_asked",
+            "Clicks whose session had a slate, made before the click",
+            value=slates.asked,
+        )
+        yield CounterMetricFamily(
+            "session_rec_clicks_hit", "Those whose item stood in that slate", value=slates.hits
+        )
+        yield GaugeMetricFamily(
+            "session_rec_slates_kept",
+            "Newest slates held for /sessions/ID/recommendations",
+            value=len(slates),
+        )
+        yield GaugeMetricFamily("session_rec_ready", "1 where /readyz says so", value=health.ready)
+        yield GaugeMetricFamily(
+            "session_rec_round_age_seconds",
+            "Seconds since the last round of the loop ended",
+            value=health.round_age_s,
+        )
+        answers = CounterMetricFamily(
+            "session_rec_http_answers", "HTTP answers", labels=["route", "status"]
+        )
+        for (route, status), value in sorted(
+            self._http.answers.copy().items() if self._http else ()
+        ):
+            answers.add_metric([route, str(status)], value)
+        yield answers
+
     def _partition_metrics(self) -> Iterator[Any]:
         lag = GaugeMetricFamily(
             "session_rec_lag_records", "Records on the broker not taken yet", labels=["partition"]
+        )
+        lag_s = GaugeMetricFamily(
+            "session_rec_lag_seconds",
+            "Age of the oldest record not taken yet, at most",
+            labels=["partition"],
         )
         live = GaugeMetricFamily("session_rec_sessions", "Live sessions", labels=["partition"])
         rebuilding = GaugeMetricFamily(
@@ -134,11 +159,13 @@ class Telemetry(Collector):
         for number, partition in sorted(self.partitions.copy().items()):
             label = [str(number)]
             lag.add_metric(label, partition.lag)
+            if (age_s := lag_seconds(partition, time.time())) is not None:
+                lag_s.add_metric(label, age_s)
             live.add_metric(label, len(partition.contexts))
             rebuilding.add_metric(label, int(partition.rebuilding))
             gone["forgotten"] += partition.contexts.forgotten
             gone["cap"] += partition.contexts.evicted
-        yield from (lag, live, rebuilding)
+        yield from (lag, lag_s, live, rebuilding)
         dropped = CounterMetricFamily(
             "session_rec_sessions_dropped",
             "Sessions that left the memory: forgotten by stream time, or given up above the cap",
@@ -147,3 +174,16 @@ class Telemetry(Collector):
         for reason, value in gone.items():
             dropped.add_metric([reason], value)
         yield dropped
+
+
+def lag_seconds(partition: Partition, now_s: float) -> float | None:
+    """Age of the oldest record that is not taken yet, in seconds, at most; 0 where there is none.
+
+    That record itself is still on the broker. It is no older than the last one taken, and, as it
+    came after, no older than the moment at which nothing was left to take. None before anything is
+    known of either.
+    """
+    if not partition.lag:
+        return 0.0
+    since_ms = max(partition.taken_ms, partition.caught_up_ms)
+    return max(now_s - since_ms / 1000, 0.0) if since_ms > 0 else None

@@ -117,7 +117,7 @@ class Stage:
             "k": K,
             "allowed_lateness_s": LATENESS_MS / 1000,
             "max_future_skew_s": 10,
-            "metrics_port": 0,
+            "http_port": 0,
         } | more
         return [f"{key}={json.dumps(value)}" for key, value in values.items() if value is not None]
 
