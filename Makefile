@@ -48,7 +48,7 @@ clean:
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(call need_python)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt torch==2.13.0 -e '.[train,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt torch==2.13.0 -e '.[train,tune,dev]'
 	@touch $@
 
 $(SERVING)/.installed: pyproject.toml constraints-serving.txt $(shell find session_rec streaming -name '*.py')

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from session_rec.certificate import Certificate
-from session_rec.config import load_config
 from session_rec.console import err, out, write_json
 from session_rec.evaluation.table import evaluation_line
 from session_rec.manifest import read_manifest
@@ -20,16 +19,23 @@ def register(app: typer.Typer) -> None:
     from training.rolling.commands import register as register_rolling
     from training.shop.ceiling_command import register as register_ceiling
     from training.shop.commands import register as register_shop
+    from training.tune.commands import register as register_tune
 
     register_shop(app)
     register_prepare(app)
     register_ceiling(app)
     register_rolling(app)
+    register_tune(app)
     app.command()(train)
 
 
 def train(
-    kind: Annotated[str, typer.Argument(help="Model kind: item2vec, transformer, vmis-knn …")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="Model kind: item2vec, transformer, vmis-knn …; or a table of the config's."
+        ),
+    ],
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of the job.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -40,10 +46,10 @@ def train(
     ] = None,
 ) -> None:
     """Train a model of KIND on prepared sessions and write its directory."""
-    from training.train import TrainConfig
+    from training.recipe_file import load_training
     from training.train import train as run
 
-    job = load_config(config, TrainConfig, settings or ())
+    kind, job = load_training(kind, config, settings or ())
     result = run(kind, job, err)
     target = job.out or Path("runs/models") / kind
     if result is not None:

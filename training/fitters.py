@@ -24,7 +24,11 @@ from session_rec.predictors.session_popularity import SessionPopularity, Session
 from session_rec.predictors.vmis_knn import VmisKnn, VmisKnnConfig
 from session_rec.ragged import Ragged
 from training.leakage.forward import SessionForward
+from training.two_stage.known_parts import KnownParts
 from training.warm_start import TrainingWeights, WarmStart
+
+#: Called with the history of a training so far, a record per epoch.
+EachEpoch = Callable[[list[dict[str, float]]], None]
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,9 @@ class FitData:
         run_dir: a place for checkpoints and logs.
         console: where to show progress; None is silent.
         start: an earlier model to go on from; models that are only counted have no use for it.
+        each_epoch: told the history after each epoch of a model that validates after each; what
+            it raises ends the training.
+        known_parts: parts trained before, for models that are made of several.
     """
 
     train: Ragged
@@ -69,6 +76,8 @@ class FitData:
     run_dir: Path
     console: Console | None = None
     start: WarmStart | None = None
+    each_epoch: EachEpoch | None = None
+    known_parts: KnownParts | None = None
 
 
 _Fit = Callable[[FitData, Any], Fitted]
@@ -102,6 +111,7 @@ def _sequence_model(data: FitData, config: Any) -> Fitted:
         run_dir=data.run_dir,
         progress=data.console,
         start=data.start,
+        each_epoch=data.each_epoch,
     )
     record = {"deterministic": True, "history": trained.history}
     return Fitted(
@@ -118,7 +128,9 @@ def _two_stage(data: FitData, config: Any) -> Fitted:
     def fit_part(name: str, train: Ragged, valid: Ragged, run: str) -> Fitted:
         kind, settings = config.part(name)
         place = data.run_dir / f"{name}.{run}"
-        return fit_model(kind, FitData(train, valid, data.n_items, place, data.console), settings)
+        part = FitData(train, valid, data.n_items, place, data.console)
+        known = data.known_parts or KnownParts()
+        return known.get(kind, settings, train, valid, lambda: fit_model(kind, part, settings))
 
     def say(text: str) -> None:
         if data.console is not None:

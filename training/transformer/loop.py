@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ from training.transformer.validation import validation_metrics
 from training.transformer.warm import go_on_from
 from training.warm_start import WarmStart
 
+#: Called with the history so far (as in :class:`TrainedSequenceModel`).
+EachEpoch = Callable[[list[dict[str, float]]], None]
+
 
 @dataclass(frozen=True)
 class TrainedSequenceModel:
@@ -67,6 +71,7 @@ def fit(
     run_dir: Path,
     progress: Console | None = None,
     start: WarmStart | None = None,
+    each_epoch: EachEpoch | None = None,
 ) -> TrainedSequenceModel:
     """Trains a model, or goes on where the newest checkpoint in ``run_dir`` stands.
 
@@ -79,6 +84,8 @@ def fit(
         progress: where to draw a progress bar; ``None`` is silent.
         start: an earlier model whose weights are the start instead of random ones; the
             optimizer and the learning rate's course begin anew.
+        each_epoch: told the history after each epoch, once its checkpoint is written; what it
+            raises ends the training.
 
     Raises:
         DataError: no session of two items to learn from.
@@ -90,7 +97,7 @@ def fit(
         run = _Run(train, valid, n_items, config, run_dir, start)
         if not run.state.done:
             with Reporter(run_dir, progress, run.total_steps, run.state) as reporter:
-                run.train(stop, reporter)
+                run.train(stop, reporter, each_epoch)
         return run.result()
 
 
@@ -140,7 +147,9 @@ class _Run:
         if warm is not None:
             go_on_from(warm, self.model)
 
-    def train(self, stop: StopRequest, reporter: Reporter) -> None:
+    def train(
+        self, stop: StopRequest, reporter: Reporter, each_epoch: EachEpoch | None = None
+    ) -> None:
         """Runs to the end of the last epoch, or until it no longer gets better."""
         first = self.state.step // self.steps_per_epoch
         # A checkpoint at the very end of an epoch may have been written before its validation.
@@ -148,6 +157,8 @@ class _Run:
             first -= int(len(self.state.history) < first)
         for epoch in range(first, self.config.epochs):
             self._epoch(epoch, stop, reporter)
+            if each_epoch is not None:
+                each_epoch(self.state.history)
             if self.state.done:
                 return
 

@@ -1,0 +1,49 @@
+"""Parts that were trained before: a search over the re-ranker's settings needs them but once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel
+
+from session_rec.ragged import Ragged
+
+if TYPE_CHECKING:
+    from training.fitters import Fitted
+
+
+class KnownParts:
+    """The newest trained parts, by kind, settings and sessions.
+
+    Args:
+        most: parts that are kept in memory.
+    """
+
+    def __init__(self, most: int = 12) -> None:
+        self._most = most
+        self._parts: dict[str, Fitted] = {}
+
+    def get(
+        self,
+        kind: str,
+        settings: BaseModel,
+        train: Ragged,
+        valid: Ragged,
+        fit: Callable[[], Fitted],
+    ) -> Fitted:
+        """The part that was trained like this before; otherwise what ``fit()`` gives."""
+        digest = hashlib.sha256(f"{kind} {settings.model_dump_json()}".encode())
+        for sessions in (train, valid):
+            for array in (sessions.rows, sessions.offsets, sessions.ts):
+                digest.update(np.ascontiguousarray(array).tobytes())
+        key = digest.hexdigest()
+        part = self._parts.pop(key, None)
+        if part is None:
+            part = fit()
+        self._parts[key] = part
+        while len(self._parts) > self._most:
+            del self._parts[next(iter(self._parts))]
+        return part
