@@ -41,6 +41,17 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             coordinator.request_rejoin()
 
     @property
+    def fenced(self) -> bool:
+        """Whether another process joined the group under our ``group_instance_id``; ask between
+        polls.
+
+        kafka-python 3.0.12 then stops its heartbeats and tells nobody: a process without events,
+        and so without commits, would never know.
+        """
+        coordinator = self._consumer._coordinator
+        return bool(coordinator.stable() and not coordinator._heartbeat_enabled)
+
+    @property
     def settled(self) -> bool:
         """True while we are a member of the group and have acted on all that it told us. It may
         have told us of no partition at all."""

@@ -37,12 +37,14 @@ def stream(
 
     Stops on SIGTERM or Ctrl-C after committing what it took. Exit codes: 0 stopped, 1 the cluster
     went away for too long (restart it) or a defect, 2 a setting, model, topic or password cannot be
-    used, 3 not drained within shutdown_timeout_s; 128 + signal after a second signal.
+    used, 3 not drained within shutdown_timeout_s, 4 another process took our place (do not restart
+    this one); 128 + signal after a second signal.
     """
     from session_rec.config import load_config
     from streaming.config import StreamConfig
     from streaming.daemon import Daemon
     from streaming.delivery import DeliveryError
+    from streaming.fencing import FENCED, Fenced
     from streaming.logs import failures_logged, set_up_logging
     from streaming.shutdown import Shutdown
 
@@ -60,6 +62,9 @@ def stream(
         except DeliveryError as e:
             logging.getLogger("streaming").error("%s", e)
             sys.exit(1)
+        except Fenced as e:
+            logging.getLogger("streaming").error("%s", e)
+            sys.exit(FENCED)
 
 
 def play(

@@ -145,6 +145,12 @@ class StreamConfig(OperationSettings):
         group_id: the consumer group; all daemons of one service share it.
         group_instance_id: a name of this one process, unique in the group, makes it a static
             member: a restart within ``kafka.session_timeout_s`` keeps its partitions.
+        delivery: ``at-least-once``, or ``exactly-once`` by Kafka transactions, for readers with
+            ``read_committed`` (docs/delivery.md).
+        transactional_id: name of this one process to the transactions of ``exactly-once``; made of
+            ``group_id`` and ``group_instance_id`` if not given.
+        transaction_timeout_s: seconds after which the cluster aborts what a dead process left open,
+            and readers and the next owner go on.
         start: where a group without commits begins: ``latest``, ``earliest`` or an ISO 8601 time.
         accept_loss: go on where records expired before they were read, instead of stopping with
             the lost range.
@@ -178,6 +184,9 @@ class StreamConfig(OperationSettings):
     topics: Topics = Topics()
     group_id: str = Field("session-rec", min_length=1)
     group_instance_id: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,249}$")
+    delivery: Literal["at-least-once", "exactly-once"] = "at-least-once"
+    transactional_id: str | None = Field(None, min_length=1, max_length=1000)
+    transaction_timeout_s: float = Field(10.0, ge=1, le=10)
     start: str = "latest"
     accept_loss: bool = False
     k: int = Field(20, ge=1, le=1000)
@@ -218,6 +227,22 @@ class StreamConfig(OperationSettings):
                 "make the others late"
             )
         return self
+
+    @model_validator(mode="after")
+    def _transactional(self) -> StreamConfig:
+        if self.delivery == "exactly-once" and self.transaction_name is None:
+            raise ValueError(
+                'delivery = "exactly-once" needs group_instance_id or transactional_id, a name of '
+                "this one process that it keeps over restarts"
+            )
+        return self
+
+    @property
+    def transaction_name(self) -> str | None:
+        """The transactional id: the one given, else made of group and instance; None without."""
+        if self.transactional_id is None and self.group_instance_id is not None:
+            return f"{self.group_id}-{self.group_instance_id}"
+        return self.transactional_id
 
     @property
     def round_limit_s(self) -> float:

@@ -21,7 +21,8 @@ from streaming.assignment import Assignment
 from streaming.config import StreamConfig
 from streaming.contexts import PartitionContexts
 from streaming.dead_letters import DeadLetters
-from streaming.delivery import Delivery, DeliveryError
+from streaming.delivery import DeliveryError
+from streaming.fencing import fenced_instance
 from streaming.health import Health
 from streaming.http_routes import Routes
 from streaming.http_server import listen
@@ -35,6 +36,7 @@ from streaming.preflight import check_cluster
 from streaming.recent_slates import RecentSlates
 from streaming.shutdown import Shutdown
 from streaming.telemetry import Telemetry
+from streaming.transactions import make_delivery
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +83,12 @@ class Daemon:
         if self._http:
             self._http.serve(Routes(self.telemetry.registry, self._health, self.pipeline.slates))
         self._consumer: KafkaConsumer = make_consumer(config)
-        self._delivery = Delivery(config, self._consumer, dead_letters)
+        self._delivery = make_delivery(config, self._consumer, dead_letters)
         self._assignment = Assignment(self._consumer)
         self._positions = Positions(self._consumer, config, self._settings)
         self._partitions: dict[TopicPartition, Partition] = {}
         self._models.start(self.pipeline, self._settings.rules)
+        self._waiting = False  # whether a commit was refused
         log.info(
             "model %s (%s, %d items), session rules %s",
             recommender.fingerprint,
@@ -98,7 +101,8 @@ class Daemon:
         """Serves until a signal asks to stop; then everything taken is delivered and committed.
 
         Raises:
-            UserError: records expired unread, or another process took our place.
+            UserError: records expired unread.
+            Fenced: another process took our place.
             DeliveryError: the cluster went away for longer than ``delivery_timeout_s``.
         """
         try:
@@ -123,6 +127,8 @@ class Daemon:
         self._models.turn()
         batch = self._poll()
         self._assignment.finish_join()
+        if self._assignment.fenced:
+            raise fenced_instance(self._config)
         for tp in self._take_changes():
             # Fetched for what it was before: what is ours begins anew where it was told to.
             batch.pop(tp, None)
@@ -157,10 +163,7 @@ class Daemon:
         except OffsetOutOfRangeError:
             self._after_expiry()
         except FencedInstanceIdError:
-            raise UserError(
-                f"another process joined group {self._config.group_id!r} as "
-                f"{self._config.group_instance_id!r}: give each its own group_instance_id"
-            ) from None
+            raise fenced_instance(self._config) from None
         except KafkaError as e:
             if isinstance(e, BrokerResponseError) and not e.retriable:
                 raise UserError(
@@ -199,20 +202,26 @@ class Daemon:
         self.telemetry.age.observe(max(time.time() - oldest / 1000, 0.0))
 
     def _commit(self) -> None:
-        """Commits what was delivered: this batch, and one before whose commit fell into a
-        rebalance while its partitions stayed ours."""
+        """Commits what was delivered: this batch, or one before whose commit was refused while its
+        partitions stayed ours; until then nothing more is taken, so that a crash repeats one poll.
+        """
         offsets = {
             tp: self._positions.commit_entry(partition.contexts)
             for tp, partition in self._partitions.items()
             if partition.contexts.next_offset > partition.committed
         }
-        if not offsets:
-            return
-        with self.telemetry.timed("commit"):
-            done = self._delivery.commit(offsets)
-        if done:
+        refused = False
+        if offsets:
+            with self.telemetry.timed("commit"):
+                refused = not self._delivery.commit(offsets)
+        if refused:
+            self._consumer.pause(*self._partitions)
+        else:
             for tp, entry in offsets.items():
                 self._partitions[tp].committed = entry.offset
+            if self._waiting:
+                self._consumer.resume(*self._partitions)
+        self._waiting = refused
 
     def _take_changes(self) -> set[TopicPartition]:
         """Begins and drops what was assigned and taken away; returns all of these."""
@@ -223,6 +232,7 @@ class Daemon:
             numbers = [tp.partition for tp in partitions]
             log.info("%s: %s", kind, numbers, extra={"partitions": numbers})
             for tp in partitions:
+                self._delivery.forget(f"{tp.topic}-{tp.partition}")
                 if kind == "assigned":
                     if tp in self._consumer.assignment():
                         self._begin(tp)

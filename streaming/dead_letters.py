@@ -42,7 +42,8 @@ class DeadLetters:
             (PREFIX + "timestamp", str(record.timestamp).encode()),
         ]
         theirs: Headers = [(name, value or b"") for name, value in record.headers or ()]
-        return self._fit(Output(self._topic, record.key, record.value, ours + theirs))
+        source = f"{record.topic}-{record.partition}"
+        return self._fit(Output(self._topic, record.key, record.value, ours + theirs, source))
 
     def shrink(self, letter: Output) -> Output | None:
         """A smaller letter after the topic refused ``letter``; None if it cannot be smaller."""
@@ -66,7 +67,7 @@ class DeadLetters:
             _note(headers, "truncated", str(len(value)).encode())
             _note(headers, "sha256", hashlib.sha256(value).hexdigest().encode())
             value = value[: max(self._room - _size(Output(topic, key, None, headers)), 0)]
-        return Output(topic, key, value, headers)
+        return Output(topic, key, value, headers, letter.source)
 
 
 def _note(headers: Headers, name: str, value: bytes) -> None:

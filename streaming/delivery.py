@@ -1,4 +1,7 @@
-"""At-least-once: outputs are kept until the brokers have them, only then are offsets committed."""
+"""At-least-once: outputs are kept until the brokers have them, only then are offsets committed.
+
+What exactly-once does differently is in :mod:`streaming.transactions`.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from kafka.structs import OffsetAndMetadata
 from session_rec.errors import UserError
 from streaming.config import StreamConfig
 from streaming.dead_letters import DeadLetters
+from streaming.fencing import fenced_instance
 from streaming.kafka_clients import GROUP_MOVED_ON, make_producer
 from streaming.outputs import Output
 
@@ -38,6 +42,8 @@ class DeliveryError(Exception):
 
 class Delivery:
     """Sends the outputs of one batch after another and commits the offsets behind them.
+
+    :meth:`send`, any number of times, then :meth:`settle`, then :meth:`commit`.
 
     Args:
         config: the daemon's settings.
@@ -96,7 +102,7 @@ class Delivery:
                     "%d messages were not delivered (%s): sending them again", len(again), reason
                 )
                 # The idempotent producer cannot go on after a batch of its sequence failed.
-                self._producer.close(timeout=0)
+                self._close_producer(0)
                 time.sleep(0.5)
                 self._producer = self._make_producer(deadline)
             self.send(again)
@@ -106,28 +112,39 @@ class Delivery:
 
         Raises:
             DeliveryError: the cluster does not take the commit within ``delivery_timeout_s``.
-            UserError: another process uses our ``group_instance_id``.
+            Fenced: another process uses our ``group_instance_id``.
         """
         try:
             self._consumer.commit(offsets, timeout_ms=round(self._config.delivery_timeout_s * 1000))
         except FencedInstanceIdError:
-            raise UserError(
-                f"another process joined group {self._config.group_id!r} as "
-                f"{self._config.group_instance_id!r}: give each its own group_instance_id"
-            ) from None
+            raise fenced_instance(self._config) from None
         except GROUP_MOVED_ON as e:
-            if not self._refused:
-                log.warning("not committed yet, the group rebalances: %s", e)
-            self._refused = True
-            return False
+            return self._moved_on(e)
         except KafkaError as e:
             raise DeliveryError(f"the offsets could not be committed: {e}") from e
         self._refused = False
         return True
 
+    def forget(self, source: str) -> None:
+        """The partition ``topic-partition`` changed hands: nothing of it is to be sent again."""
+
     def close(self, timeout_s: float) -> None:
         """Closes the producer."""
-        self._producer.close(timeout=timeout_s)
+        self._close_producer(timeout_s)
+
+    def _moved_on(self, why: object) -> bool:
+        if not self._refused:
+            log.warning("not committed yet, the group rebalances: %s", why)
+        self._refused = True
+        return False
+
+    def _close_producer(self, timeout_s: float) -> None:
+        try:
+            self._producer.close(timeout=timeout_s)
+        except KafkaError as e:
+            # It waits for what is under way before it closes, and gives up on both.
+            log.warning("the producer was not closed in time: %s", e)
+            self._producer._sender.force_close()
 
     def _flush(self, deadline: float) -> str | None:
         """Collects what was not delivered into ``_failed``; returns a reason to try anew."""
@@ -142,12 +159,15 @@ class Delivery:
             return reason
         self._failed += [output for output, _ in failed]
         if any(isinstance(error, MessageSizeTooLargeError) for _, error in failed):
-            # One record too large fails all that the idempotent producer has under way: the
-            # largest is the one.
-            largest = max(self._failed, key=lambda output: len(output.value or b""))
-            smaller = self._smaller(largest)
-            self._failed = [smaller if output is largest else output for output in self._failed]
+            self._failed = self._with_largest_smaller(self._failed)
         return reason or str(failed[0][1] or "no answer")
+
+    def _with_largest_smaller(self, outputs: list[Output]) -> list[Output]:
+        """One record too large fails all that the idempotent producer has under way: the largest
+        is the one."""
+        largest = max(outputs, key=lambda output: len(output.value or b""))
+        smaller = self._smaller(largest)
+        return [smaller if output is largest else output for output in outputs]
 
     def _smaller(self, output: Output) -> Output:
         shrunk = None
@@ -160,6 +180,9 @@ class Delivery:
             )
         return shrunk
 
+    def _producer_options(self) -> dict[str, Any]:
+        return {}
+
     def _make_producer(self, deadline: float | None = None) -> KafkaProducer:
         timeout_ms = round(min(_CLIENT_TIMEOUT_S, self._config.delivery_timeout_s) * 1000)
         while True:
@@ -171,6 +194,7 @@ class Delivery:
                     linger_ms=_LINGER_MS,
                     batch_size=_BATCH_BYTES,
                     max_block_ms=timeout_ms,
+                    **self._producer_options(),
                 )
             except UserError as e:
                 # At start the user is told; while running, the cluster is expected to come back.

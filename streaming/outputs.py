@@ -15,9 +15,11 @@ class Output(NamedTuple):
         key: record key, or None.
         value: record value.
         headers: record headers.
+        source: ``topic-partition`` of the record that it answers.
     """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Headers
+    source: str = ""

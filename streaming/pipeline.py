@@ -257,7 +257,7 @@ class Pipeline:
             key = q.session_id.encode()
             source = q.id.rpartition("-")[0]
             value = encode_prediction(message)
-            outputs.append(Output(topic, key, value, []))
+            outputs.append(Output(topic, key, value, [], source))
             if not q.erased:
                 # No slate was made for a click that began its session, or that came out of order.
                 clicked = q.context[-1].item if q.in_order and len(q.context) > 1 else None

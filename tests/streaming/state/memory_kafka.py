@@ -191,6 +191,9 @@ class Consumer:
     def rebalance_in_progress(self) -> bool:
         return False
 
+    def stable(self) -> bool:
+        return False  # so nobody asks after its heartbeats
+
 
 class Future:
     def __init__(self, exception: Exception | None) -> None:
