@@ -58,6 +58,10 @@ class Notices:
         redelivered: records delivered again, already in the state.
         rebuilt: records read again with emission off.
         lost: records that expired before they were read, accepted as lost.
+        cut_records: records that expired although contexts live at the commit were made of them.
+        cut_contexts: sessions live after such a rebuild that may lack events.
+        snapshots_written, snapshots_loaded: of a partition's state.
+        snapshots_refused: thrown away because they did not fit.
         empty_slates: predictions without an item.
         scoring_errors: batches that a model on trial could not answer; the one before it did.
         model_swaps: models taken over from the store.
@@ -72,6 +76,11 @@ class Notices:
     redelivered: int = 0
     rebuilt: int = 0
     lost: int = 0
+    cut_records: int = 0
+    cut_contexts: int = 0
+    snapshots_written: int = 0
+    snapshots_loaded: int = 0
+    snapshots_refused: int = 0
     empty_slates: int = 0
     scoring_errors: int = 0
     model_swaps: int = 0

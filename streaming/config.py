@@ -10,9 +10,10 @@ from pydantic import Field, field_validator, model_validator
 
 from session_rec.config import Config
 from session_rec.sessions import SessionRules
-from streaming.contexts import ContextSettings
+from streaming.context_settings import MIB, ContextSettings
 from streaming.operation_settings import OperationSettings
 from streaming.secret_sources import read_secret
+from streaming.state_settings import StateSettings
 
 
 class KafkaSettings(Config):
@@ -128,8 +129,9 @@ class RulesSettings(Config):
         )
 
 
-class StreamConfig(OperationSettings):
-    """Settings of ``session-rec stream``, beside those of :class:`OperationSettings`.
+class StreamConfig(OperationSettings, StateSettings):
+    """Settings of ``session-rec stream``, beside those of :class:`OperationSettings`
+    and :class:`StateSettings`.
 
     Attributes:
         model: the model directory to serve; or a model store (docs/models.md), whose current model
@@ -166,7 +168,6 @@ class StreamConfig(OperationSettings):
         pairs_idle_s: under ``pairs`` rules, seconds of event time after which a session without
             events is forgotten.
         bot_span_s: a session whose full context spans no more seconds gets no prediction; 0 is off.
-        max_sessions: live sessions per partition; above it the oldest are given up, counted.
         conflate: under lag, only the newest context of a session in a poll gets a prediction.
         conflate_lag: records of lag on a partition from which ``conflate`` acts.
         max_poll_records: records per poll: what a crash repeats at most.
@@ -197,7 +198,6 @@ class StreamConfig(OperationSettings):
     max_future_skew_s: float | Literal["off"] = 60.0
     pairs_idle_s: float = Field(7 * 86400, gt=0)
     bot_span_s: float = Field(0.0, ge=0)
-    max_sessions: int = Field(500_000, ge=1)
     conflate: bool = False
     conflate_lag: int = Field(1000, ge=0)
     max_poll_records: int = Field(500, ge=1, le=10_000)
@@ -271,6 +271,8 @@ class StreamConfig(OperationSettings):
             pairs_idle_ms=round(self.pairs_idle_s * 1000),
             bot_span_ms=round(self.bot_span_s * 1000),
             max_sessions=self.max_sessions,
+            max_bytes=round(self.max_state_mb * MIB),
+            max_future_skew_ms=self.max_future_skew_ms,
         )
 
 

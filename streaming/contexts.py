@@ -112,7 +112,7 @@ class PartitionContexts:
     def restore(
         cls, settings: ContextSettings, moment: StateMoment, sessions: Iterable[LiveSession]
     ) -> PartitionContexts:
-        """The state that :meth:`capture` saved, as it was."""
+        """The state of that moment, from its sessions as :meth:`capture` saved them."""
         contexts = cls(settings, moment.next_offset, moment.stream_time)
         contexts._checkpoints = deque(moment.checkpoints)
         contexts.evicted_before = moment.evicted
@@ -208,19 +208,22 @@ class PartitionContexts:
             checkpoints.popleft()
         return checkpoints[0]
 
-    def capture(self, save: Callable[[LiveSession], None]) -> tuple[StateMoment, Capture]:
-        """The state of this moment; its sessions are saved while it moves on, until
-        :meth:`end_capture`."""
+    def moment(self) -> StateMoment:
+        """The state of this moment, without its sessions."""
         self.rebuild_from()
-        self._epoch += 1
-        self._capture = Capture(self._sessions.values(), self._epoch, save)
-        moment = StateMoment(
+        return StateMoment(
             self.next_offset,
             self.stream_time,
             list(self._checkpoints),
             self.evicted_before + self.evicted,
         )
-        return moment, self._capture
+
+    def capture(self, save: Callable[[LiveSession], None]) -> Capture:
+        """Has the sessions of this moment saved while the state moves on, until
+        :meth:`end_capture`."""
+        self._epoch += 1
+        self._capture = Capture(self._sessions.values(), self._epoch, save)
+        return self._capture
 
     def end_capture(self) -> None:
         """No session needs saving any more."""
@@ -229,6 +232,11 @@ class PartitionContexts:
     def snapshot(self) -> dict[str, list[Entry]]:
         """The buffer of every live session."""
         return {k: list(s.buffer.entries) for k, s in self._sessions.items()}
+
+    def short(self) -> int:
+        """Live sessions that hold fewer than ``max_length`` events."""
+        full = self._settings.rules.max_length
+        return sum(len(s.buffer.entries) < full for s in self._sessions.values())
 
     def _forget(self, before: int) -> None:
         by_age = self._by_age

@@ -35,6 +35,7 @@ from streaming.positions import Positions
 from streaming.preflight import check_cluster
 from streaming.recent_slates import RecentSlates
 from streaming.shutdown import Shutdown
+from streaming.state_store import StateStore
 from streaming.telemetry import Telemetry
 from streaming.transactions import make_delivery
 
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 
 #: Longest wait in a poll, milliseconds; a signal is seen within it. Records end the wait at once.
 _POLL_MS = 200
+#: The same while a snapshot of the state waits for its next step.
+_BUSY_POLL_MS = 5
 
 
 class Daemon:
@@ -86,6 +89,8 @@ class Daemon:
         self._delivery = make_delivery(config, self._consumer, dead_letters)
         self._assignment = Assignment(self._consumer)
         self._positions = Positions(self._consumer, config, self._settings)
+        notices = self.pipeline.notices
+        self._state = StateStore(config, self._settings, self._positions, notices)
         self._partitions: dict[TopicPartition, Partition] = {}
         self._models.start(self.pipeline, self._settings.rules)
         self._waiting = False  # whether a commit was refused
@@ -112,10 +117,12 @@ class Daemon:
             while not shutdown.requested:
                 self._round()
             self._drain()
+            self._state.save(self._partitions)
         except KafkaTimeoutError as e:
             raise DeliveryError(f"the cluster did not answer in time: {e}") from None
         finally:
             self._models.stop()
+            self._state.close()
             self._consumer.close(autocommit=False, timeout_ms=5000)
             self._delivery.close(5.0)
             if self._http:
@@ -138,6 +145,7 @@ class Daemon:
                 self._process(batch)
             self._measure_lag()
         self._commit()
+        self._state.after_commit(self._partitions)
         self._health.beat(self._assignment.settled)
 
     def _drain(self) -> None:
@@ -158,7 +166,8 @@ class Daemon:
 
     def _poll(self) -> dict[TopicPartition, list[Any]]:
         try:
-            records: dict[TopicPartition, list[Any]] = self._consumer.poll(timeout_ms=_POLL_MS)
+            wait_ms = _BUSY_POLL_MS if self._state.busy else _POLL_MS
+            records: dict[TopicPartition, list[Any]] = self._consumer.poll(timeout_ms=wait_ms)
             return records
         except OffsetOutOfRangeError:
             self._after_expiry()
@@ -205,6 +214,7 @@ class Daemon:
         """Commits what was delivered: this batch, or one before whose commit was refused while its
         partitions stayed ours; until then nothing more is taken, so that a crash repeats one poll.
         """
+        self._state.before_commit(self._partitions)
         offsets = {
             tp: self._positions.commit_entry(partition.contexts)
             for tp, partition in self._partitions.items()
@@ -238,23 +248,14 @@ class Daemon:
                         self._begin(tp)
                 else:
                     self._drop(tp)
+                    self._state.drop(tp)
         return changed
 
     def _begin(self, tp: TopicPartition) -> None:
-        position = self._positions.find(tp)
-        contexts = PartitionContexts(self._settings, position.read_from, position.stream_time)
-        self.pipeline.notices.lost += position.lost
-        name = f"{tp.topic}-{tp.partition}"
-        self._adopt(tp, Partition(name, contexts, position.emit_from, position.emit_from))
-        self._consumer.seek(tp, position.read_from)
+        partition = self._state.begin(tp)
+        self._adopt(tp, partition)
+        self._consumer.seek(tp, partition.contexts.next_offset)
         self._consumer.resume(tp)
-        log.info(
-            "partition %d: emitting from offset %d, contexts rebuilt from %d",
-            tp.partition,
-            position.emit_from,
-            position.read_from,
-            extra={"partition": tp.partition, "offset": position.emit_from},
-        )
 
     def _adopt(self, tp: TopicPartition, partition: Partition) -> None:
         self._drop(tp)
@@ -284,6 +285,7 @@ class Daemon:
                 self.pipeline.notices.lost += self._positions.lose(tp, unread, begin, end)
                 emit_from = begin
             contexts = PartitionContexts(self._settings, begin, old.contexts.stream_time)
+            self._state.drop(tp)
             self._adopt(tp, Partition(old.name, contexts, emit_from, min(old.committed, emit_from)))
             self._consumer.seek(tp, begin)
             log.warning("partition %d: going on from offset %d", tp.partition, begin)

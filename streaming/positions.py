@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
@@ -23,36 +24,75 @@ _TIMEOUT_MS = 30_000
 class CommitMetadata(msgspec.Struct, frozen=True):
     """What stands beside a committed offset.
 
+    What came later than the first release is UNSET in commits of before, and then not compared.
+    An older reader passes over what it does not know, so that ``v`` is still 1.
+
     Attributes:
         rebuild_from: reading ``[rebuild_from, committed)`` gives the state at the commit.
         stream_time: stream time just before ``rebuild_from``, milliseconds.
         rules: fingerprint of the session rules.
         lateness: allowed lateness, milliseconds.
-        v: version of this metadata.
+        idle: ``pairs_idle_s`` in milliseconds; None under rules that have a clock.
+        skew: ``max_future_skew_s`` in milliseconds; None where the check is off.
+        bots: ``bot_span_s`` in milliseconds.
+        v: version of this metadata; grows when a reader must change.
     """
 
     rebuild_from: int
     stream_time: int | None
     rules: str
     lateness: int
+    idle: int | msgspec.UnsetType | None = msgspec.UNSET
+    skew: int | msgspec.UnsetType | None = msgspec.UNSET
+    bots: int | msgspec.UnsetType = msgspec.UNSET
     v: int = 1
+
+
+#: What of the metadata decides the state that reading back gives; the setting it comes from.
+_DECIDE_STATE = {
+    "rules": "session rules",
+    "lateness": "allowed_lateness_s",
+    "idle": "pairs_idle_s",
+    "skew": "max_future_skew_s",
+}
+
+
+@dataclass(frozen=True)
+class Stand:
+    """How a partition and the group's commit on it stand to each other.
+
+    Attributes:
+        begin, end: the offsets that the partition holds, ``[begin, end)``.
+        offset: the first offset whose event gets a prediction: the commit, else where the
+            partition begins.
+        metadata: beside the commit; empty where there is none, or where it counts no more.
+        fresh: whether there is no state before ``offset`` to have again.
+        lost: records that expired before they were read, which the settings accept.
+    """
+
+    begin: int
+    end: int
+    offset: int
+    metadata: str = ""
+    fresh: bool = False
+    lost: int = 0
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a partition stands at assignment.
+    """Where a partition is read again from, so that its state is there at the commit.
 
     Attributes:
         read_from: the first offset to read.
         emit_from: the first offset whose event gets a prediction: the commit.
         stream_time: stream time just before ``read_from``, milliseconds; None if there was none.
-        lost: records that expired before they were read, which the settings accept.
+        missing: records before ``read_from`` that the state is made of, and that expired.
     """
 
     read_from: int
     emit_from: int
     stream_time: int | None = None
-    lost: int = 0
+    missing: int = 0
 
 
 class Positions:
@@ -114,8 +154,8 @@ class Positions:
             {tp.partition: start for tp, start in starts.items()},
         )
 
-    def find(self, tp: TopicPartition) -> Position:
-        """The position of a partition just assigned.
+    def stand(self, tp: TopicPartition) -> Stand:
+        """How a partition just assigned stands.
 
         Raises:
             UserError: the committed offset expired, and loss is not accepted.
@@ -125,25 +165,39 @@ class Positions:
         committed = self._committed(tp)
         if committed is None:
             # The group has commits elsewhere (first_commit), so this partition is new.
-            return Position(begin, begin)
-        offset, lost = committed.offset, 0
+            return Stand(begin, end, begin, fresh=True)
+        offset = committed.offset
         if offset < begin or offset > end:
             lost = self.lose(tp, offset, begin, end)
-            return Position(begin, begin, lost=lost)
-        metadata = self._metadata(committed.metadata)
+            return Stand(begin, end, begin, fresh=True, lost=lost)
+        return Stand(begin, end, offset, committed.metadata or "")
+
+    def find(self, tp: TopicPartition, stand: Stand) -> Position:
+        """Where to read from, so as to have the state at the commit without a snapshot."""
+        begin, offset = stand.begin, stand.offset
+        if stand.fresh:
+            return Position(begin, begin)
+        metadata = self._metadata(tp, stand.metadata)
         if metadata is None:
-            log.warning("%s: the commit says nothing of contexts, reading back by time", _name(tp))
             return self._by_time(tp, offset)
-        if metadata.rebuild_from < begin and begin < offset:
+        missing = max(min(begin, offset) - metadata.rebuild_from, 0)
+        if missing:
             log.warning(
-                "%s: offsets %d to %d expired: contexts that began there are cut",
+                "%s: offsets %d to %d expired, of which live contexts are made: some are cut",
                 _name(tp),
                 metadata.rebuild_from,
-                begin - 1,
+                metadata.rebuild_from + missing - 1,
             )
         return Position(
-            min(max(metadata.rebuild_from, begin), offset), offset, metadata.stream_time
+            min(max(metadata.rebuild_from, begin), offset), offset, metadata.stream_time, missing
         )
+
+    def topic_id(self) -> str | None:
+        """The cluster's id of the events topic, other for one made anew under its name; None
+        where the cluster has none."""
+        cluster = getattr(self._consumer, "_cluster", None)  # the client tells it nowhere else
+        found = cluster.topic_id(self._config.topics.events) if cluster is not None else None
+        return None if found is None else str(found)
 
     def lose(self, tp: TopicPartition, offset: int, begin: int, end: int) -> int:
         """The number of records lost between ``offset`` and ``begin``, if the settings accept it.
@@ -164,25 +218,43 @@ class Positions:
         return max(begin - offset, 0)
 
     def _entry(self, offset: int, rebuild_from: int, stream_time: int | None) -> OffsetAndMetadata:
-        metadata = CommitMetadata(
-            rebuild_from,
-            stream_time,
-            self._settings.rules.fingerprint,
-            self._settings.allowed_lateness_ms,
-        )
+        metadata = CommitMetadata(rebuild_from, stream_time, **self._made_under())
         return OffsetAndMetadata(offset, msgspec.json.encode(metadata).decode(), -1)
 
-    def _metadata(self, text: str) -> CommitMetadata | None:
+    def _made_under(self) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "rules": settings.rules.fingerprint,
+            "lateness": settings.allowed_lateness_ms,
+            "idle": settings.pairs_idle_ms if settings.rules.as_given else None,
+            "skew": settings.max_future_skew_ms,
+            "bots": settings.bot_span_ms,
+        }
+
+    def _metadata(self, tp: TopicPartition, text: str) -> CommitMetadata | None:
+        """What stands beside a commit, if it is of use under our settings."""
         try:
-            metadata = msgspec.json.decode(text or "", type=CommitMetadata)
+            metadata = msgspec.json.decode(text, type=CommitMetadata)
         except msgspec.DecodeError:
+            metadata = None
+        if metadata is None or metadata.v != 1:
+            log.warning("%s: the commit says nothing of contexts, reading back by time", _name(tp))
             return None
-        same = (
-            metadata.v == 1
-            and metadata.rules == self._settings.rules.fingerprint
-            and metadata.lateness == self._settings.allowed_lateness_ms
-        )
-        return metadata if same else None
+        changed = [
+            name
+            for name, now in self._made_under().items()
+            if (then := getattr(metadata, name)) is not msgspec.UNSET and then != now
+        ]
+        if "bots" in changed:
+            log.warning("%s: bot_span_s was another at the last commit", _name(tp))
+        if matter := [setting for name, setting in _DECIDE_STATE.items() if name in changed]:
+            log.warning(
+                "%s: the last commit was made under other settings (%s), reading back by time",
+                _name(tp),
+                ", ".join(matter),
+            )
+            return None
+        return metadata
 
     def _committed(self, tp: TopicPartition) -> OffsetAndMetadata | None:
         found = self._consumer.committed(tp, metadata=True, timeout_ms=_TIMEOUT_MS)

@@ -44,7 +44,7 @@ class Telemetry(Collector):
         #: The partitions that are ours, by number.
         self.partitions = health.partitions
         self.rebalances = {"assigned": 0, "revoked": 0, "lost": 0}
-        self._gone = {"forgotten": 0, "cap": 0}
+        self._gone = {"forgotten": 0, "sessions_cap": 0, "bytes_cap": 0}
         self.registry = CollectorRegistry()
         stages = Histogram(
             "session_rec_stage_seconds",
@@ -74,8 +74,7 @@ class Telemetry(Collector):
 
     def left(self, partition: Partition) -> None:
         """Keeps the counts of a partition that is ours no more."""
-        self._gone["forgotten"] += partition.contexts.forgotten
-        self._gone["cap"] += partition.contexts.evicted
+        _add_gone(self._gone, partition)
 
     def collect(self) -> Iterator[Any]:
         """The metrics that are read from plain counts."""
@@ -155,6 +154,9 @@ class Telemetry(Collector):
         rebuilding = GaugeMetricFamily(
             "session_rec_rebuilding", "1 while contexts are rebuilt", labels=["partition"]
         )
+        size = GaugeMetricFamily(
+            "session_rec_state_bytes", "Memory of the live sessions", labels=["partition"]
+        )
         gone = dict(self._gone)
         for number, partition in sorted(self.partitions.copy().items()):
             label = [str(number)]
@@ -163,12 +165,12 @@ class Telemetry(Collector):
                 lag_s.add_metric(label, age_s)
             live.add_metric(label, len(partition.contexts))
             rebuilding.add_metric(label, int(partition.rebuilding))
-            gone["forgotten"] += partition.contexts.forgotten
-            gone["cap"] += partition.contexts.evicted
-        yield from (lag, lag_s, live, rebuilding)
+            size.add_metric(label, partition.contexts.bytes)
+            _add_gone(gone, partition)
+        yield from (lag, lag_s, live, size, rebuilding)
         dropped = CounterMetricFamily(
             "session_rec_sessions_dropped",
-            "Sessions that left the memory: forgotten by stream time, or given up above the cap",
+            "Sessions that left the memory: forgotten by stream time, or given up above a cap",
             labels=["reason"],
         )
         for reason, value in gone.items():
@@ -187,3 +189,9 @@ def lag_seconds(partition: Partition, now_s: float) -> float | None:
         return 0.0
     since_ms = max(partition.taken_ms, partition.caught_up_ms)
     return max(now_s - since_ms / 1000, 0.0) if since_ms > 0 else None
+
+
+def _add_gone(gone: dict[str, int], partition: Partition) -> None:
+    gone["forgotten"] += partition.contexts.forgotten
+    gone["sessions_cap"] += partition.contexts.evicted_sessions
+    gone["bytes_cap"] += partition.contexts.evicted_bytes

@@ -191,7 +191,8 @@ def check_fates(case: Case, expected: dict[Place, Expected], live: Live) -> None
     fallbacks = sum(not known([c.item for c in e.context]) for e in emitted)
     assert metrics["session_rec_fallbacks_total"] == fallbacks > 0
     assert metrics["session_rec_rebuilt_total"] == last.rebuilt > 0
-    assert metrics['session_rec_sessions_dropped_total{reason="cap"}'] == 0
+    for cap in ("sessions_cap", "bytes_cap"):
+        assert metrics[f'session_rec_sessions_dropped_total{{reason="{cap}"}}'] == 0
     for never in ("lost", "key_mismatches", "redelivered"):
         assert metrics[f"session_rec_{never}_total"] == 0
     batches = (

@@ -137,15 +137,16 @@ def test_commits_name_offsets_and_metadata_and_positions_read_them_back(
     contexts = PartitionContexts(how, 3, stream_time=2500)
     contexts.add(Event("s", "x", 4000), 3)
     assert delivery.commit({tp: positions.commit_entry(contexts)})
-    found = positions.find(tp)
+    found = positions.find(tp, positions.stand(tp))
     assert (found.read_from, found.emit_from, found.stream_time) == (3, 4, 2500)
 
     # Rules that reach further back than what the commit was made for: read back by time.
     longer = ContextSettings(SessionRules(inactivity_ms=3000, horizon_ms=2000), 1000)
-    found = Positions(consumer, settings, longer).find(tp)
+    positions = Positions(consumer, settings, longer)
+    found = positions.find(tp, positions.stand(tp))
     assert (found.read_from, found.emit_from, found.stream_time) == (0, 4, None)
     assert delivery.commit({tp: OffsetAndMetadata(9, "set by hand", -1)})
-    found = Positions(consumer, settings, longer).find(tp)
+    found = positions.find(tp, positions.stand(tp))
     # The record before offset 9 is of 9000 ms, less inactivity, lateness and horizon: 3000 ms.
     assert (found.read_from, found.emit_from, found.stream_time) == (2, 9, None)
     consumer.close()
