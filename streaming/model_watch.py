@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 #: Seconds after which a thread that waits for the interpreter gets it. At Python's 5 ms the loop
 #: that serves would wait that long after every call to the network while a model is loaded.
 _SWITCH_S = 0.0002
+_turns = threading.Lock()
 
 
 class Incoming(NamedTuple):
@@ -115,7 +116,6 @@ class ModelWatch:
             with _short_turns():
                 recommender = self._load(pointer.current)
         except Exception as error:
-            self._refused()
             kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             log.error(
                 "model %s (%s) is refused, the one that serves goes on: %s%s",
@@ -124,6 +124,7 @@ class ModelWatch:
                 kind,
                 error,
             )
+            self._refused()
             return
         with self._lock:
             if recommender.fingerprint != self._serving:
@@ -142,9 +143,11 @@ class ModelWatch:
 
 @contextmanager
 def _short_turns() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, _SWITCH_S))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
+    """One at a time in a process: the interval is the process's."""
+    with _turns:
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(min(before, _SWITCH_S))
+        try:
+            yield
+        finally:
+            sys.setswitchinterval(before)
