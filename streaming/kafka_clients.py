@@ -21,6 +21,7 @@ from kafka.errors import (
 
 from session_rec.errors import UserError
 from streaming.config import KafkaSettings, StreamConfig
+from streaming.tls_files import certificate_refused, check_tls_files
 
 C = TypeVar("C")
 
@@ -46,6 +47,7 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
 
     Raises:
         ConfigError: the password cannot be had.
+        UserError: a file for TLS cannot be used.
     """
     options: dict[str, Any] = {
         "bootstrap_servers": list(kafka.bootstrap_servers),
@@ -60,11 +62,10 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
         }
     if kafka.security_protocol.endswith("SSL"):
         options["ssl_check_hostname"] = kafka.ssl_check_hostname
+        check_tls_files(kafka.ssl_cafile, kafka.ssl_certfile, kafka.ssl_keyfile)
         for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
             path = getattr(kafka, name)
             if path is not None:
-                if not path.is_file():
-                    raise UserError(f"{path} is not there: kafka.{name} must be a PEM file")
                 options[name] = str(path)
     return options
 
@@ -186,6 +187,8 @@ def _refusal(kafka: KafkaSettings, lines: list[str]) -> str | None:
             f"the certificate of Kafka at {kafka.servers} is not trusted ({why.split(' (')[0]}): "
             "set kafka.ssl_cafile to the certificate to trust"
         )
+    if refused := certificate_refused(text, kafka.servers, kafka.ssl_certfile):
+        return refused
     if "[SSL" in text:
         return (
             f"Kafka at {kafka.servers} does not speak TLS on that port: check the port or "

@@ -17,7 +17,7 @@ _decoder = msgspec.json.Decoder(_Items)
 
 
 class _Partition:
-    """``slates``: session id -> (number of its update, event time, message); oldest first."""
+    """``slates``: session id -> (number of the update, stream time, message), oldest first."""
 
     __slots__ = ("newest_ts", "slates")
 
@@ -33,8 +33,8 @@ class RecentSlates:
 
     Args:
         capacity: slates kept in all; above it the least recently updated go first.
-        keep_ms: a slate goes once its partition is past it by this much event time: then its
-            session is forgotten as well.
+        keep_ms: a slate goes once the partition's event time has moved on by more than this since:
+            its session is forgotten then.
 
     Attributes:
         asked: clicks whose session had a slate here, made before the click.
@@ -79,8 +79,8 @@ class RecentSlates:
             slates = mine.slates
             before = slates.pop(session_id, None)
             self._updates += 1
-            slates[session_id] = (self._updates, ts, message)
             mine.newest_ts = max(mine.newest_ts, ts)
+            slates[session_id] = (self._updates, mine.newest_ts, message)
             self._count += before is None
             while next(iter(slates.values()))[1] < mine.newest_ts - self._keep_ms:
                 slates.popitem(last=False)
