@@ -80,9 +80,7 @@ class Daemon:
             ),
         )
         self._health = Health(config.round_limit_s, Notifier())
-        self.telemetry = Telemetry(
-            self.pipeline, recommender.predictor.kind, self._health, self._http
-        )
+        self.telemetry = Telemetry(self.pipeline, self._health, self._http)
         if self._http:
             self._http.serve(Routes(self.telemetry.registry, self._health, self.pipeline.slates))
         self._consumer: KafkaConsumer = make_consumer(config)

@@ -17,8 +17,7 @@ from streaming.health import Health
 from streaming.http_server import HttpServer
 from streaming.pipeline import Partition, Pipeline
 
-#: Parts of one round of the loop; ``batch`` is all of them but the
-#: poll and the commit.
+#: Parts of one round of the loop; ``batch`` is all of them but the poll and the commit.
 STAGES = ("contexts", "recommend", "send", "flush", "commit", "batch")
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -29,16 +28,12 @@ class Telemetry(Collector):
 
     Args:
         pipeline: holds the counts.
-        kind: model kind, shown beside its fingerprint.
         health: whether the daemon lives and is ready.
         http: counts its answers; None where it is off.
     """
 
-    def __init__(
-        self, pipeline: Pipeline, kind: str, health: Health, http: HttpServer | None
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, health: Health, http: HttpServer | None) -> None:
         self._pipeline = pipeline
-        self._kind = kind
         self._health = health
         self._http = http
         #: The partitions that are ours, by number.
@@ -135,9 +130,8 @@ class Telemetry(Collector):
         answers = CounterMetricFamily(
             "session_rec_http_answers", "HTTP answers", labels=["route", "status"]
         )
-        for (route, status), value in sorted(
-            self._http.answers.copy().items() if self._http else ()
-        ):
+        counted = self._http.answers.copy() if self._http else {}
+        for (route, status), value in sorted(counted.items()):
             answers.add_metric([route, str(status)], value)
         yield answers
 
