@@ -22,6 +22,7 @@ SMALL = {
     "sequential-rules": {},
     "vmis-knn": {},
     "item2vec": {"epochs": 2, "vector_size": 8},
+    "gru4rec": {"epochs": 1, "d_model": 16, "n_layers": 2, "hidden_size": 20, "threads": 1},
     "transformer": {"epochs": 1, "d_model": 16, "n_heads": 2, "threads": 1},
 }
 

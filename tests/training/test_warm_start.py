@@ -7,7 +7,7 @@ import torch
 from session_rec import Ragged
 from session_rec.errors import UserError
 from training.item2vec import Item2VecConfig, fit_vectors
-from training.transformer.config import TransformerConfig
+from training.transformer.config import Gru4RecConfig, TransformerConfig
 from training.transformer.loop import fit
 from training.transformer.model import build_model, item_table, weights
 from training.transformer.warm import ITEM_TABLE, go_on_from, training_weights
@@ -102,6 +102,20 @@ def test_a_warm_start_knows_what_a_cold_one_must_learn(earlier, tmp_path):
     little = circle(rows, 20, 1)
     short = TINY.model_copy(update={"epochs": 1, "learning_rate": 1e-5, "item_start": "random"})
     warm = first_mrr(short, little, 8, tmp_path / "warm", WarmStart(earlier, GROWN))
+    cold = first_mrr(short, little, 8, tmp_path / "cold", None)
+    assert warm > 0.9 > 0.7 > cold
+
+
+def test_a_gru_goes_on_too(tmp_path):
+    config = Gru4RecConfig(
+        d_model=16, max_length=8, num_negatives=12, batch_size=32, learning_rate=1e-2, threads=1
+    )
+    trained = fit(circle(np.arange(6), 300, 0), NOTHING, 6, config, run_dir=tmp_path / "earlier")
+    rows = np.array([int(np.flatnonzero(i == GROWN)[0]) for i in range(6)])
+    little = circle(rows, 20, 1)
+    short = config.model_copy(update={"epochs": 1, "learning_rate": 1e-5, "item_start": "random"})
+    start = WarmStart(training_weights(trained.model), GROWN)
+    warm = first_mrr(short, little, 8, tmp_path / "warm", start)
     cold = first_mrr(short, little, 8, tmp_path / "cold", None)
     assert warm > 0.9 > 0.7 > cold
 

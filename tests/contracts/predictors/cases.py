@@ -57,7 +57,12 @@ CASES = (
         "two-stage",
         "two-stage",
         {
-            "parts": {"transformer": _TINY, "vmis-knn": {"neighbours": 20}, "rules": _RULES},
+            "parts": {
+                "transformer": _TINY,
+                "gru4rec": _TINY_GRU,
+                "vmis-knn": {"neighbours": 20},
+                "rules": _RULES,
+            },
             "depth": 15,
             "holdout": 0.3,
             "hidden": 4,

@@ -13,7 +13,7 @@ from training import fitters
 from training.fitters import Fitted, model_config
 from training.leakage import random_data
 from training.leakage.random_data import check_random_data, shrink
-from training.transformer.config import TransformerConfig
+from training.transformer.config import Gru4RecConfig, TransformerConfig
 
 from .toy_forwards import ReadsTheTarget, ToyForward
 
@@ -110,4 +110,9 @@ def test_settings_shrink_to_what_can_still_be_trained_and_say_how():
     assert TransformerConfig.model_validate(small.model_dump()) == small
     assert changed["epochs"] == [200, 4] and changed["num_negatives"] == [4096, 0]
     assert small.temperature == big.temperature and "temperature" not in changed
+    gru = Gru4RecConfig(d_model=480, hidden_size=512, n_layers=3, dropout_output=0.5, seed=7)
+    small, changed = shrink("gru4rec", gru)
+    assert Gru4RecConfig.model_validate(small.model_dump()) == small
+    assert changed["hidden_size"] == [512, None] and changed["dropout_output"] == [0.5, 0.0]
+    assert small.seed == 7
     assert shrink("popularity", model_config("popularity")())[1] == {}

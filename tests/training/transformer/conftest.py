@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from session_rec.ragged import Ragged
-from training.transformer.config import TransformerConfig
+from training.transformer.config import Gru4RecConfig, TransformerConfig
 
 N_ITEMS = 30
 
@@ -34,6 +34,24 @@ def tiny() -> TransformerConfig:
         num_negatives=12,
         batch_size=32,
         epochs=3,
+        learning_rate=1e-2,
+        threads=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_gru() -> Gru4RecConfig:
+    """The same for a GRU."""
+    return Gru4RecConfig(
+        d_model=16,
+        n_layers=2,
+        hidden_size=20,
+        max_length=8,
+        dropout_embedding=0.1,
+        dropout_output=0.1,
+        num_negatives=12,
+        batch_size=32,
+        epochs=5,
         learning_rate=1e-2,
         threads=1,
     )

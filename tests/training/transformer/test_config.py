@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from training.transformer.config import TransformerConfig
+from training.transformer.config import Gru4RecConfig, TransformerConfig
 
 
 def test_xlnet_with_clm_is_refused_because_it_leaks_the_target() -> None:
@@ -26,3 +26,10 @@ def test_unknown_keys_are_refused_and_settings_cannot_be_changed() -> None:
         TransformerConfig.model_validate({"dropout": 0.1})
     with pytest.raises(ValidationError):
         TransformerConfig().seed = 3
+
+
+def test_a_gru_has_no_settings_of_a_transformer() -> None:
+    with pytest.raises(ValidationError, match="n_heads"):
+        Gru4RecConfig.model_validate({"n_heads": 2})
+    with pytest.raises(ValidationError):
+        Gru4RecConfig(hidden_size=0)

@@ -10,10 +10,11 @@ import torch
 from session_rec.bundle import load, save_bundle
 from session_rec.catalog import Catalog
 from session_rec.errors import BundleError
+from session_rec.manifest import read_manifest
 from session_rec.predictors.transformer import TransformerPredictor
 from session_rec.ragged import Ragged
 from session_rec.sessions import SessionRules
-from training.transformer.config import TransformerConfig
+from training.transformer.config import Gru4RecConfig, SequenceTrainingConfig, TransformerConfig
 from training.transformer.export import OPSET, export_predictor
 from training.transformer.loop import TrainedSequenceModel, fit
 from training.transformer.model import build_model, item_table
@@ -22,7 +23,7 @@ from training.transformer.validation import torch_scores
 from .conftest import N_ITEMS, walks
 
 
-def random_model(config: TransformerConfig, n_items: int) -> TrainedSequenceModel:
+def random_model(config: SequenceTrainingConfig, n_items: int) -> TrainedSequenceModel:
     """Weights far from their start, so that biases, norms and mask vector all matter."""
     torch.manual_seed(0)
     model = build_model(n_items, config)
@@ -39,10 +40,12 @@ def random_contexts(n: int, n_items: int, longest: int) -> Ragged:
     return Ragged.from_lists([rng.integers(0, n_items, length).tolist() for length in lengths])
 
 
-CONFIGS = {
+CONFIGS: dict[str, SequenceTrainingConfig] = {
     "gpt2": TransformerConfig(),
     "gpt2, odd sizes": TransformerConfig(d_model=24, n_heads=3, n_layers=3, max_length=7),
     "xlnet": TransformerConfig(architecture="xlnet", masking="mlm", d_model=32, max_length=9),
+    "gru": Gru4RecConfig(),
+    "gru, odd sizes": Gru4RecConfig(d_model=24, hidden_size=37, n_layers=3, max_length=7),
 }
 
 
@@ -67,12 +70,16 @@ def test_the_saved_model_scores_as_the_torch_model(name: str, tmp_path: Path) ->
     assert np.abs(wanted[rows, ours] - wanted[rows, theirs]).max() <= 2 * tolerance
 
 
-def test_a_trained_model_exports(tiny: TransformerConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", ["tiny", "tiny_gru"])
+def test_a_trained_model_exports(
+    settings: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    tiny: SequenceTrainingConfig = request.getfixturevalue(settings)
     trained = fit(
         walks(200, 0),
         Ragged.from_lists([]),
         N_ITEMS,
-        tiny.model_copy(update={"epochs": 8}),
+        tiny.model_copy(update={"epochs": 16}),
         run_dir=tmp_path,
     )
     contexts = Ragged.from_lists([[3, 4, 5], [28, 29], [14]])
@@ -80,8 +87,9 @@ def test_a_trained_model_exports(tiny: TransformerConfig, tmp_path: Path) -> Non
     assert best.tolist() == [6, 0, 15]
 
 
-def test_the_encoder_is_plain_onnx_without_the_item_table() -> None:
-    files = export_predictor(random_model(CONFIGS["gpt2"], 500)).files()
+@pytest.mark.parametrize("name", ["gpt2", "gru"])
+def test_the_encoder_is_plain_onnx_without_the_item_table(name: str) -> None:
+    files = export_predictor(random_model(CONFIGS[name], 500)).files()
     model = onnx.load_from_string(files["encoder.onnx"])
     onnx.checker.check_model(model)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", OPSET)]
@@ -90,8 +98,9 @@ def test_the_encoder_is_plain_onnx_without_the_item_table() -> None:
     assert not any(500 in t.dims or 501 in t.dims for t in model.graph.initializer)
 
 
-def test_exporting_twice_gives_the_same_bytes() -> None:
-    trained = random_model(CONFIGS["gpt2, odd sizes"], 50)
+@pytest.mark.parametrize("name", ["gpt2, odd sizes", "gru, odd sizes"])
+def test_exporting_twice_gives_the_same_bytes(name: str) -> None:
+    trained = random_model(CONFIGS[name], 50)
     first, second = export_predictor(trained), export_predictor(trained)
     assert first.files() == second.files()
 
@@ -102,6 +111,18 @@ def test_a_table_of_another_model_is_refused() -> None:
         TransformerPredictor(
             np.zeros((50, 16), np.float32), predictor.files()["encoder.onnx"], max_length=7
         )
+
+
+@pytest.mark.parametrize("name,kind", [("gpt2", "transformer"), ("gru", "gru4rec")])
+def test_what_a_directory_holds_stays_readable(name: str, kind: str, tmp_path: Path) -> None:
+    """These names are in directories that were written long ago."""
+    predictor = export_predictor(random_model(CONFIGS[name], 50))
+    catalog = Catalog(tuple(map(str, range(50))), np.ones(50, np.int64))
+    save_bundle(tmp_path / "m", catalog, predictor, SessionRules(), data_fingerprint="x")
+    manifest = read_manifest(tmp_path / "m")
+    assert manifest.kind == kind
+    assert manifest.config == {"max_length": 20, "fixed_length": False}
+    assert set(predictor.arrays()) == {"item_table"} and set(predictor.files()) == {"encoder.onnx"}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -116,8 +137,9 @@ def test_scores_do_not_depend_on_company(name: str) -> None:
         assert np.array_equal(predictor.score(contexts.take(which)), together[which])
 
 
-def test_an_empty_context_scores_zero_and_older_items_are_not_read() -> None:
-    config = CONFIGS["gpt2, odd sizes"]
+@pytest.mark.parametrize("name", ["gpt2, odd sizes", "gru, odd sizes"])
+def test_an_empty_context_scores_zero_and_older_items_are_not_read(name: str) -> None:
+    config = CONFIGS[name]
     predictor = export_predictor(random_model(config, 50))
     long = list(range(20))
     scores = predictor.score(Ragged.from_lists([[], long, long[-7:]]))
