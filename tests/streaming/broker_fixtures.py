@@ -27,7 +27,7 @@ from kafka.errors import KafkaError
 from streaming.embedded_broker import EmbeddedBroker
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_APACHE_START = _REPOSITORY.parent / "shared" / "kafka" / "broker"
+APACHE_START = _REPOSITORY.parent / "shared" / "kafka" / "broker"
 _READY_LINE = "Kafka Server started"
 _START_TIMEOUT_S = 120  # 3 s on an idle machine
 _STOP_TIMEOUT_S = 30
@@ -131,25 +131,20 @@ def apache_broker_started(
     `mode` is plaintext, tls, scram or scram-tls. The test is skipped where Apache Kafka or Java
     is missing, and fails where SESSION_REC_REQUIRE_KAFKA=1 says that it must be there.
     """
-    for what, present in ((_APACHE_START, _APACHE_START.exists()), ("java", shutil.which("java"))):
-        if not present:
-            missing_kafka(f"no Apache Kafka to start: {what} is not there")
+    need_apache()
     directory.mkdir(parents=True, exist_ok=True)
-    port = _free_ports(3)
+    port = free_ports(3)
     log = directory / "broker.log"
-    environment = {"BROKER_TIER": "1", "BROKER_HEAP": "256m"} | os.environ
-    settings = _APACHE_OVERRIDES | dict(overrides or {})
-    environment["BROKER_OVERRIDES"] = "\n".join(f"{k}={v}" for k, v in settings.items())
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(_APACHE_START), str(port), str(directory), mode],
+            [str(APACHE_START), str(port), str(directory), mode],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=apache_environment(overrides),
         )
     broker = Broker("apache", f"127.0.0.1:{port}", _security(mode, directory))
     try:
-        _wait_until_ready(process, log)
+        wait_until_ready(process, log)
         yield broker
     finally:
         broker.close()
@@ -159,6 +154,23 @@ def apache_broker_started(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def need_apache() -> None:
+    """Skips the test, or fails it, where there is no broker to start."""
+    for what, present in ((APACHE_START, APACHE_START.exists()), ("java", shutil.which("java"))):
+        if not present:
+            missing_kafka(f"no Apache Kafka to start: {what} is not there")
+
+
+def apache_environment(overrides: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment that the start script reads its settings from."""
+    settings = _APACHE_OVERRIDES | dict(overrides or {})
+    return (
+        {"BROKER_TIER": "1", "BROKER_HEAP": "256m"}
+        | os.environ
+        | {"BROKER_OVERRIDES": "\n".join(f"{k}={v}" for k, v in settings.items())}
+    )
 
 
 def _security(mode: str, directory: Path) -> dict[str, Any]:
@@ -176,7 +188,7 @@ def _security(mode: str, directory: Path) -> dict[str, Any]:
     return security
 
 
-def _free_ports(count: int) -> int:
+def free_ports(count: int) -> int:
     """The first of `count` ports in a row that nothing listens on."""
     for _ in range(100):
         with contextlib.ExitStack() as stack:
@@ -192,7 +204,8 @@ def _free_ports(count: int) -> int:
     raise AssertionError(f"no {count} free ports in a row")
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Returns once the broker says so in its log."""
     deadline = time.monotonic() + _START_TIMEOUT_S
     while _READY_LINE not in log.read_text(errors="replace"):
         running = process.poll() is None
