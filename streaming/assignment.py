@@ -23,6 +23,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, consumer: KafkaConsumer) -> None:
         self._consumer = consumer
         self._changes: deque[Change] = deque()
+        self._member = False
 
     def changes(self) -> Iterable[Change]:
         """``assigned``, ``revoked`` or ``lost`` with the partitions, in order, once each."""
@@ -51,13 +52,16 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         coordinator = self._consumer._coordinator
         return bool(coordinator.stable() and not coordinator._heartbeat_enabled)
 
-    @property
     def settled(self) -> bool:
-        """True while we are a member of the group and have acted on all that it told us. It may
-        have told us of no partition at all."""
+        """Whether we are a member of the group and have acted on all that it told us. It may have
+        told us of no partition at all. A member stays one while the group rebalances."""
         group = self._consumer.group_metadata()
-        member = group.generation_id >= 0 and group.state is not MemberState.UNJOINED
-        return member and not self._changes
+        if group.generation_id < 0 or group.state is MemberState.UNJOINED:
+            self._member = False
+        elif group.state is MemberState.STABLE:
+            # Before, a join is only half done: there is a generation, and no assignment yet.
+            self._member = True
+        return self._member and not self._changes
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         partitions = sorted(assigned)

@@ -247,7 +247,7 @@ class StreamConfig(OperationSettings, StateSettings):
     @property
     def round_limit_s(self) -> float:
         """Seconds after which a round of the loop counts as stuck."""
-        return self.healthz_timeout_s or self.delivery_timeout_s + 60
+        return self.healthz_timeout_s or 2 * self.delivery_timeout_s + 60
 
     @property
     def start_ms(self) -> int | None:

@@ -144,7 +144,7 @@ class Daemon:
             self._measure_lag()
         self._commit()
         self._state.after_commit(self._partitions)
-        self._health.beat(self._assignment.settled)
+        self._health.beat(self._assignment.settled())
 
     def _drain(self) -> None:
         """Commits what a rebalance kept from being committed, without taking anything more."""

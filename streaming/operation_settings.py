@@ -28,7 +28,8 @@ class OperationSettings(Config):
         recommendations_cache: newest slates kept for ``/sessions/ID/recommendations`` and the live
             hit rate, one a session, about 1 kB each; 0 switches both off.
         healthz_timeout_s: seconds that a round of the loop may take before ``/healthz`` says that
-            it is stuck; ``delivery_timeout_s`` and a minute more if not given.
+            it is stuck; if not given twice ``delivery_timeout_s``, to deliver and to commit, and a
+            minute.
         log_level: ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``.
         log_format: ``text``, or ``json`` for one JSON object a line.
     """

@@ -188,8 +188,8 @@ class Stage:
             time.sleep(0.05)
 
     @contextlib.contextmanager
-    def daemon(self, **more: Any) -> Iterator[DaemonProcess]:
-        process = DaemonProcess(self.settings(**more))
+    def daemon(self, env: dict[str, str] | None = None, **more: Any) -> Iterator[DaemonProcess]:
+        process = DaemonProcess(self.settings(**more), env)
         self._running.append(process)
         try:
             yield process

@@ -49,8 +49,8 @@ def test_what_does_not_fit(values: dict[str, object], message: str) -> None:
     assert TOKEN not in str(caught.value)
 
 
-def test_a_round_may_take_as_long_as_a_delivery_and_a_minute() -> None:
-    assert config(delivery_timeout_s=300).round_limit_s == 360
+def test_a_round_may_take_as_long_as_a_delivery_a_commit_and_a_minute() -> None:
+    assert config(delivery_timeout_s=300).round_limit_s == 660
     assert config(delivery_timeout_s=300, healthz_timeout_s=5).round_limit_s == 5
 
 
