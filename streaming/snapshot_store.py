@@ -87,8 +87,10 @@ class SnapshotStore:
         self._due[tp] = time.monotonic() + self._config.snapshot_interval_s
         path, begun = self._path(tp), time.perf_counter()
         try:
-            header, sessions, erased_at, placed = snapshots.read(path, self._settings.rules)
-            self._check(header, tp, stand, erased_at)
+            with snapshots.no_collection():
+                header, sessions, erased_at, placed = snapshots.read(path, self._settings.rules)
+                self._check(header, tp, stand, erased_at)
+                contexts = PartitionContexts.restore(self._settings, header.moment, sessions)
         except FileNotFoundError:
             return None
         except (SnapshotError, OSError) as e:
@@ -101,7 +103,6 @@ class SnapshotStore:
             )
             self._remove(tp)
             return None
-        contexts = PartitionContexts.restore(self._settings, header.moment, sessions)
         self._placed[tp] = placed
         self._notices.snapshots_loaded += 1
         log.info(

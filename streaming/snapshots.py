@@ -1,6 +1,6 @@
 """The state of a partition in one local file: written whole or not at all, checked at every byte.
 
-A file is a line that names the format, then records of ``length, checksum, payload``: a header,
+A file is a line that names the format, then records of ``checksum, length, payload``: a header,
 the sessions, an end that counts them. A session is erased in place: its payload is overwritten by
 zeros and the offset of its tombstone.
 """
@@ -29,7 +29,7 @@ from streaming.live_sessions import LiveSession
 
 FORMAT = b"session-rec state 1\n"
 
-_FRAME = struct.Struct("<II")  # length and CRC-32, of length and payload
+_FRAME = struct.Struct("<II")  # CRC-32 of what follows it, and the length of the payload
 _ERASED = struct.Struct("<BQ")  # kind and the offset of the tombstone
 _END = struct.Struct("<BQ")  # kind and the number of sessions
 _KIND_ERASED, _KIND_END = 0, 1  # a session itself begins with what msgpack begins an array with
@@ -125,6 +125,7 @@ class SnapshotWriter:
         self._at = self._file.write(FORMAT)
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
+        self._placed: Snapshot | None = None
         self._count = 0
         self._write(msgspec.msgpack.encode(header))
 
@@ -170,9 +171,10 @@ class SnapshotWriter:
         """The file in its place, once it is there."""
         assert self._thread is not None
         self._thread.join()
-        if self._error is not None:
+        if self._placed is None:
+            assert self._error is not None
             raise self._error
-        return Snapshot(self._path, self._offset, self._hashes, self._positions)
+        return self._placed
 
     def abort(self) -> None:
         """Leaves nothing behind."""
@@ -191,6 +193,7 @@ class SnapshotWriter:
             self._file.close()
             os.rename(self._tmp, self._path)
             sync_directory(self._path.parent)
+            self._placed = Snapshot(self._path, self._offset, self._hashes, self._positions)
         except OSError as e:
             self._error = e
 
@@ -209,10 +212,13 @@ def read(
     hashes, positions = array("q"), array("q")
     erased_at, erased, count = -1, 0, None
     unpack = LiveSession.unpack
-    with open(path, "rb") as file, _no_collection():
+    with open(path, "rb") as file:
         if not os.fstat(file.fileno()).st_size:
             raise SnapshotError("it is empty")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with (
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as data,
+        ):
             payloads = _payloads(data)
             header = _header(next(payloads)[1])
             try:
@@ -238,7 +244,7 @@ def read(
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Python's collector would go through all that was read, again and again, and find nothing."""
     was = gc.isenabled()
     gc.disable()
@@ -255,12 +261,11 @@ def temporary(path: Path) -> Path:
 
 
 def _frame(payload: bytes) -> bytes:
-    length = len(payload)
-    checksum = crc32(payload, crc32(length.to_bytes(4, "little")))
-    return _FRAME.pack(length, checksum) + payload
+    rest = len(payload).to_bytes(4, "little") + payload
+    return crc32(rest).to_bytes(4, "little") + rest
 
 
-def _payloads(data: bytes | mmap.mmap) -> Iterator[tuple[int, bytes]]:
+def _payloads(data: memoryview) -> Iterator[tuple[int, bytes]]:
     """Position and payload of each record."""
     if data[: len(FORMAT)] != FORMAT:
         raise SnapshotError("it is of no format that this version knows")
@@ -268,14 +273,14 @@ def _payloads(data: bytes | mmap.mmap) -> Iterator[tuple[int, bytes]]:
     while at < end:
         if at + 8 > end:
             raise SnapshotError("it is cut off")
-        length, checksum = unpack(data, at)
-        payload = data[at + 8 : at + 8 + length]
-        if len(payload) < length:
+        checksum, length = unpack(data, at)
+        after = at + 8 + length
+        if after > end:
             raise SnapshotError("it is cut off")
-        if crc32(payload, crc32(data[at : at + 4])) != checksum:
+        if crc32(data[at + 4 : after]) != checksum:
             raise SnapshotError("its checksum is wrong")
-        yield at, payload
-        at += 8 + length
+        yield at, bytes(data[at + 8 : after])
+        at = after
     if at == len(FORMAT):
         raise SnapshotError("it is cut off")
 
@@ -289,7 +294,7 @@ def _header(payload: bytes) -> SnapshotHeader:
 
 def _erase(fd: int, position: int, session_id: str, offset: int) -> bool:
     """Overwrites the record at ``position`` if it is of this session."""
-    length, _ = _FRAME.unpack(os.pread(fd, _FRAME.size, position))
+    _, length = _FRAME.unpack(os.pread(fd, _FRAME.size, position))
     payload = os.pread(fd, length, position + _FRAME.size)
     if payload[0] == _KIND_ERASED:
         return False
