@@ -44,11 +44,27 @@ class EpochWatch:
         self._quarter = 0
 
     def __call__(self, history: Sequence[Mapping[str, float]]) -> None:
-        """All epochs so far; those that were looked at before are passed over.
+        """An epoch is over.
+
+        Args:
+            history: all epochs so far.
 
         Raises:
-            optuna.TrialPruned: it has fallen behind.
+            optuna.TrialPruned: the training has fallen behind.
             OutOfTime: the time is over.
+        """
+        self.catch_up(history)
+        done = len(history)
+        self._say(f"epoch {done} of {self._epochs}")
+        over = self._deadline is not None and time.monotonic() > self._deadline
+        if over and done < self._epochs:
+            raise OutOfTime
+
+    def catch_up(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Tells of the epochs that were not told yet.
+
+        Raises:
+            optuna.TrialPruned: the training has fallen behind.
         """
         for record in history:
             done = int(record["epoch"]) + 1
@@ -64,8 +80,3 @@ class EpochWatch:
                             f"stopped after epoch {done} of {self._epochs}: below the median of "
                             "the trials before it"
                         )
-        done = len(history)
-        self._say(f"epoch {done} of {self._epochs}")
-        over = self._deadline is not None and time.monotonic() > self._deadline
-        if over and done < self._epochs:
-            raise OutOfTime

@@ -56,6 +56,9 @@ def tune(
         raise UserError(
             "optuna is not installed, and tune searches with it: pip install 'session-rec[tune]'"
         )
+    from optuna.storages import JournalStorage
+
+    from training.tune.journal import JournalFile
     from training.tune.report import ModelReport, TuneReport
     from training.tune.runner import Runner
     from training.tune.study import Study
@@ -66,9 +69,10 @@ def tune(
         console.print(data.line, markup=False, highlight=False, soft_wrap=True)
     with _alone_in(out):
         # All of them first: what is refused is refused before hours of trials.
+        storage = JournalStorage(JournalFile(out / "study.journal"))
         studies = [
             Study(
-                out / "studies.db",
+                storage,
                 search,
                 _identity(search, data, config),
                 seed=config.seed,

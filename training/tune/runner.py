@@ -122,7 +122,7 @@ class Runner:
 
         def ended(fitted: Fitted) -> None:
             # A training that had ended before its process was killed told its epochs to nobody.
-            watch(fitted.record.get("history", ()))
+            watch.catch_up(fitted.record.get("history", ()))
 
         return score_settings(
             self._search.kind,

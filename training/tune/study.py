@@ -1,10 +1,5 @@
 """The study of one model: which settings come next, what came of them, and what was interrupted.
 
-Studies are kept in one SQLite file. Of Optuna's two storages that are a file it is the one that
-survives a SIGKILL in the middle of a write: SQLite rolls the unfinished transaction back when the
-file is opened again, and its locks die with their process. The journal appends lines: after half a
-line every later one is refused ("Invalid log format"), and its lock stays behind as a link.
-
 The settings of a trial follow from the seed, the trial's place and the trials before it: the
 sampler is made anew for each trial. So a search that was killed goes on as if it had not been.
 """
@@ -14,14 +9,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from session_rec.errors import ConfigError, DataError
+from session_rec.errors import ConfigError
 from training.tune.searches import Search
 from training.tune.space import Value
 
@@ -65,16 +59,22 @@ class Trial:
 
 
 class Study:
-    """The trials of one model, in the file of all studies.
+    """The trials of one model.
+
+    Args:
+        storage: where all studies are kept.
+        search: what is searched.
+        identity: JSON values of all that decides the trials.
+        seed: of the settings that are drawn.
+        prune_after: trials that must have ended well before one is stopped.
 
     Raises:
-        ConfigError: the study in the file is one of other settings or data.
-        DataError: the file is damaged, or none of ours.
+        ConfigError: the study that is kept under this name is one of other settings or data.
     """
 
     def __init__(
         self,
-        file: Path,
+        storage: optuna.storages.JournalStorage,
         search: Search,
         identity: Mapping[str, Any],
         *,
@@ -86,57 +86,43 @@ class Study:
         pruner = optuna.pruners.MedianPruner(
             n_startup_trials=prune_after, n_warmup_steps=_FIRST_PRUNED
         )
-        try:
-            self._study = optuna.create_study(
-                storage=f"sqlite:///{file}",
-                study_name=search.name,
-                direction="maximize",
-                pruner=pruner,
-                load_if_exists=True,
-            )
-        except Exception as e:
-            # Of several libraries' kinds: SQLAlchemy's, alembic's, Optuna's own.
-            raise DataError(
-                f"{file} is no file of studies that can be gone on with "
-                f"({str(e).splitlines()[0]}): choose another --out"
-            ) from None
+        self._study = optuna.create_study(
+            storage=storage,
+            study_name=search.name,
+            direction="maximize",
+            pruner=pruner,
+            load_if_exists=True,
+        )
         kept = self._study.user_attrs.get("identity")
         if kept is None:
             self._study.set_user_attr("identity", dict(identity))
         elif kept != identity:
             differ = sorted(k for k in {*kept, *identity} if kept.get(k) != identity.get(k))
             raise ConfigError(
-                f"{file.parent} holds a search of {search.name} with another "
-                f"{', '.join(differ)}: give the settings and data that it was begun with, or "
+                f"there is a search of {search.name} with another {', '.join(differ)} in this "
+                f"place: give the settings and data that it was begun with, or "
                 "choose another --out"
             )
         self._take_up_interrupted()
+        self._over: list[Trial] = []
+        for t in self._study.get_trials(deepcopy=False):
+            if t.state.is_finished() and t.number not in self._interrupted:
+                self._keep(t)
 
     @property
     def trials(self) -> list[Trial]:
         """The trials that are over, in their order."""
-        return [
-            Trial(
-                number,
-                _STATES[t.state],
-                t.params,
-                t.value if t.state == TrialState.COMPLETE else None,
-                t.user_attrs.get("figures", {}),
-                t.user_attrs.get("seconds", 0.0),
-                t.user_attrs.get("reason", ""),
-            )
-            for number, t in enumerate(self._over(), 1)
-        ]
+        return list(self._over)
 
     @property
     def best(self) -> Trial | None:
         """The trial with the highest score, the earliest of equals; None where none is done."""
-        done = [t for t in self.trials if t.score is not None]
+        done = [t for t in self._over if t.score is not None]
         return max(done, key=lambda t: (t.score, -t.number), default=None)
 
     def ask(self) -> tuple[optuna.Trial, dict[str, Value]]:
         """The next trial: the start, one that was interrupted, or one that the sampler draws."""
-        number = len(self._over())
+        number = len(self._over)
         state = np.random.SeedSequence([self._seed, number]).generate_state(1)
         self._study.sampler = optuna.samplers.TPESampler(
             seed=int(state[0]), n_startup_trials=_STARTUP, constant_liar=False
@@ -152,7 +138,7 @@ class Study:
 
     def same_as(self, values: Mapping[str, Value]) -> Trial | None:
         """A trial that is done with these very values."""
-        return next((t for t in self.trials if t.score is not None and t.values == values), None)
+        return next((t for t in self._over if t.score is not None and t.values == values), None)
 
     def done(
         self, trial: optuna.Trial, score: float, figures: dict[str, float], seconds: float
@@ -161,7 +147,7 @@ class Study:
         # What is said of a trial comes first: once it is told, it is over.
         trial.set_user_attr("figures", figures)
         trial.set_user_attr("seconds", seconds)
-        self._study.tell(trial, score)
+        self._keep(self._study.tell(trial, score))
 
     def ended(
         self, trial: optuna.Trial, state: Literal["pruned", "failed"], reason: str, seconds: float
@@ -169,7 +155,8 @@ class Study:
         """The trial has none."""
         trial.set_user_attr("reason", reason)
         trial.set_user_attr("seconds", seconds)
-        self._study.tell(trial, state=TrialState.PRUNED if state == "pruned" else TrialState.FAIL)
+        told = TrialState.PRUNED if state == "pruned" else TrialState.FAIL
+        self._keep(self._study.tell(trial, state=told))
 
     def importances(self) -> dict[str, float]:
         """How much of the variance of good scores each setting explains, largest first; the shares
@@ -188,9 +175,18 @@ class Study:
             )
         return {name: round(float(share), 4) for name, share in shares.items()}
 
-    def _over(self) -> list[FrozenTrial]:
-        trials, interrupted = self._study.get_trials(deepcopy=False), self._interrupted
-        return [t for t in trials if t.state.is_finished() and t.number not in interrupted]
+    def _keep(self, t: FrozenTrial) -> None:
+        """Only this process writes to the study, so what is over need not be read again."""
+        trial = Trial(
+            len(self._over) + 1,
+            _STATES[t.state],
+            t.params,
+            t.value if t.state == TrialState.COMPLETE else None,
+            t.user_attrs.get("figures", {}),
+            t.user_attrs.get("seconds", 0.0),
+            t.user_attrs.get("reason", ""),
+        )
+        self._over.append(trial)
 
     def _in_state(self, state: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=(state,))
