@@ -87,6 +87,11 @@ class Predictor(ABC):
         """
         return top_k(self.score(contexts), k, blocked)
 
+    @property
+    def item_vectors(self) -> NDArray[np.float32] | None:
+        """float32 [N, d]: vectors whose cosines say how alike items are; None without such."""
+        return None
+
     @abstractmethod
     def config(self) -> dict[str, Any]:
         """The JSON-able settings that, with the arrays and files, make this predictor again."""

@@ -8,24 +8,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from session_rec.predictors.context_features import CONTEXT_FEATURES, context_features
+from session_rec.predictors.fact_features import FACT_FEATURES, ItemVectors, fact_features
+from session_rec.predictors.item_facts import ItemFacts
+
 #: Probabilities below e to this are alike to the re-ranker.
 _LOG_FLOOR = -12.0
 
 #: Of each part: log probability, 1 / rank, log rank, distance to its best score.
 PART_FEATURES = ("log_probability", "reciprocal_rank", "log_rank", "behind_best")
-#: Of the item and the context, whatever the parts.
-SHARED_FEATURES = (
-    "in_context",
-    "recency_in_context",
-    "log_times_in_context",
-    "newest_item",
-    "second_newest_item",
-    "log_popularity",
-    "log_length",
-    "share_distinct",
-    "in_context_by_log_length",
-    "in_context_by_share_distinct",
-)
 
 
 def feature_names(parts: Sequence[str]) -> tuple[str, ...]:
@@ -34,9 +25,10 @@ def feature_names(parts: Sequence[str]) -> tuple[str, ...]:
     >>> feature_names(["knn"])[:2]
     ('knn.log_probability', 'knn.reciprocal_rank')
     >>> len(feature_names(["knn", "transformer"]))
-    18
+    37
     """
-    return (*(f"{part}.{name}" for part in parts for name in PART_FEATURES), *SHARED_FEATURES)
+    of_parts = (f"{part}.{name}" for part in parts for name in PART_FEATURES)
+    return (*of_parts, *CONTEXT_FEATURES, *FACT_FEATURES)
 
 
 class Candidates(NamedTuple):
@@ -46,7 +38,7 @@ class Candidates(NamedTuple):
         rows: int64 [C], catalog rows, ascending.
         features: float32 [C, F], columns as :func:`feature_names`.
 
-    >>> Candidates(np.array([3, 7]), np.zeros((2, 14), np.float32)).rows
+    >>> Candidates(np.array([3, 7]), np.zeros((2, 33), np.float32)).rows
     array([3, 7])
     """
 
@@ -58,7 +50,8 @@ def candidates(
     scores: Sequence[NDArray[np.float32]],
     logits: Sequence[bool],
     context: NDArray[np.int32],
-    log_popularity: NDArray[np.float32],
+    facts: ItemFacts,
+    vectors: ItemVectors,
     depth: int,
 ) -> Candidates:
     """The union of each part's ``depth`` best items for one context, with their features.
@@ -70,21 +63,25 @@ def candidates(
         scores: per part float32 [N], the scores of every item.
         logits: per part whether its scores are logits (:attr:`Predictor.logits`).
         context: int32 [L], the known items, newest last.
-        log_popularity: float32 [N], log(1 + training events).
+        facts: what training says of each item.
+        vectors: a vector of each item.
         depth: items taken from each part.
 
+    >>> from session_rec.ragged import Ragged
+    >>> facts = ItemFacts.fit(Ragged.from_lists([[0, 1, 2]]), n_items=3)
     >>> found = candidates([np.array([3, 1, 0], np.float32)], [False], np.array([1], np.int32),
-    ...                    np.zeros(3, np.float32), depth=2)
+    ...                    facts, ItemVectors(None), depth=2)
     >>> found.rows.tolist(), found.features.shape
-    ([0, 1], (2, 14))
+    ([0, 1], (2, 33))
     """
-    depth = min(depth, len(log_popularity))
+    depth = min(depth, facts.n_items)
     best = [_best(line, depth) for line in scores]
     rows = np.unique(np.concatenate([part for part, _ in best]))
     columns: list[NDArray[np.float64]] = []
     for line, (_, ordered), is_logits in zip(scores, best, logits, strict=True):
         columns += _part_features(line, line[rows], ordered, is_logits)
-    columns += _shared_features(rows, context, log_popularity)
+    columns += context_features(rows, context, facts.log_popularity)
+    columns += fact_features(rows, context, facts, vectors)
     return Candidates(rows, np.stack(columns, axis=1).astype(np.float32))
 
 
@@ -119,33 +116,4 @@ def _part_features(
         1 / (rank + 1.0),
         np.log1p(rank) / 4,
         np.minimum((top - value) / (top - ordered[-1] + 1e-6), 4.0),
-    ]
-
-
-def _shared_features(
-    rows: NDArray[np.int64], context: NDArray[np.int32], log_popularity: NDArray[np.float32]
-) -> list[NDArray[np.float64]]:
-    newest_first = context[::-1]
-    times = np.zeros(len(rows))
-    age = np.full(len(rows), np.inf)
-    for clicks, item in enumerate(newest_first.tolist()):
-        at = int(np.searchsorted(rows, item))
-        if at < len(rows) and rows[at] == item:
-            times[at] += 1
-            age[at] = min(age[at], clicks)
-    inside = (times > 0).astype(np.float64)
-    length = np.log(len(context) + 1.0) / 2
-    distinct = len(set(newest_first.tolist())) / max(len(context), 1)
-    alike = np.ones(len(rows))
-    return [
-        inside,
-        1 / (age + 1),
-        np.log1p(times),
-        (age == 0).astype(np.float64),
-        (age == 1).astype(np.float64),
-        log_popularity[rows].astype(np.float64) / 8,
-        length * alike,
-        distinct * alike,
-        inside * length,
-        inside * distinct,
     ]

@@ -80,6 +80,10 @@ class EncoderPredictor(Predictor):
                 hidden[which] = self._run(contexts, which, int(length))
         return hidden
 
+    @property
+    def item_vectors(self) -> NDArray[np.float32]:
+        return self._table
+
     def config(self) -> dict[str, Any]:
         return {"max_length": self.max_length, "fixed_length": self.fixed_length}
 

@@ -16,6 +16,7 @@ from pydantic import Field
 from session_rec.config import Config
 from session_rec.predictors.base import Arrays, Files
 from session_rec.predictors.evidence import EvidencePredictor
+from session_rec.predictors.item_pairs import pairs_apart
 from session_rec.ragged import Ragged
 
 
@@ -126,12 +127,11 @@ def _pairs(
     sessions: Ragged, n_items: int, steps: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """``a * N + b`` of all pairs at most ``steps`` apart, int64 [P], and 1 / distance."""
-    session = np.repeat(np.arange(len(sessions)), sessions.lengths)
     rows = sessions.rows.astype(np.int64)
     keys, weights = [], []
     for distance in range(1, min(steps, int(sessions.lengths.max(initial=1)) - 1) + 1):
-        same = session[:-distance] == session[distance:]
-        key = (rows[:-distance] * n_items + rows[distance:])[same]
+        at = pairs_apart(sessions, distance)
+        key = rows[at] * n_items + rows[at + distance]
         keys.append(key)
         weights.append(np.full(len(key), 1 / distance))
     if not keys:

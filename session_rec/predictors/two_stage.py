@@ -18,6 +18,8 @@ from session_rec.config import Config
 from session_rec.errors import BundleError
 from session_rec.predictors.base import Arrays, Files, Predictor
 from session_rec.predictors.candidates import candidates, feature_names
+from session_rec.predictors.fact_features import ItemVectors
+from session_rec.predictors.item_facts import ItemFacts
 from session_rec.predictors.reranker import Reranker
 from session_rec.ragged import Ragged
 
@@ -53,7 +55,7 @@ class TwoStage(Predictor):
     Args:
         parts: the models that retrieve, the main one first; by name.
         reranker: ranks the candidates.
-        log_popularity: float32 [N], log(1 + training events).
+        facts: what training says of each item.
         depth: items taken from each part.
         max_length: newest items of a context that the re-ranker reads.
 
@@ -62,10 +64,11 @@ class TwoStage(Predictor):
 
     >>> from session_rec.predictors.popularity import Popularity
     >>> part = Popularity.fit(Ragged.from_lists([[2, 2, 1]]), n_items=4)
-    >>> first_rank = (np.arange(14) == 1).astype(np.float32)  # popularity.reciprocal_rank
+    >>> facts = ItemFacts.fit(Ragged.from_lists([[2, 2, 1]]), n_items=4)
+    >>> first_rank = (np.arange(33) == 1).astype(np.float32)  # popularity.reciprocal_rank
     >>> net = Reranker(first_rank * 0, first_rank * 0 + 1, first_rank,
-    ...                np.zeros((14, 1), np.float32), first_rank[:1], first_rank[:1])
-    >>> model = TwoStage({"popularity": part}, net, np.zeros(4, np.float32), 2, max_length=20)
+    ...                np.zeros((33, 1), np.float32), first_rank[:1], first_rank[:1])
+    >>> model = TwoStage({"popularity": part}, net, facts, 2, max_length=20)
     >>> model.top_k(Ragged.from_lists([[0]]), 3)[0]
     array([[2, 1, 0]], dtype=int32)
     """
@@ -79,7 +82,7 @@ class TwoStage(Predictor):
         self,
         parts: Mapping[str, Predictor],
         reranker: Reranker,
-        log_popularity: NDArray[np.float32],
+        facts: ItemFacts,
         depth: int,
         max_length: int,
     ) -> None:
@@ -89,10 +92,11 @@ class TwoStage(Predictor):
                 f"the re-ranker reads {reranker.linear.size} features, but the parts "
                 f"{', '.join(parts)} give {len(names)}: the model directory mixes two models"
             )
-        self.n_items = len(log_popularity)
+        self.n_items = facts.n_items
         self._parts = dict(parts)
         self._reranker = reranker
-        self._log_popularity = log_popularity
+        self._facts = facts
+        self._vectors = item_vectors(parts)
         self._depth = depth
         self._max_length = max_length
 
@@ -109,7 +113,7 @@ class TwoStage(Predictor):
         for b in range(len(contexts)):
             lines = [s[b] for s in of_parts]
             rows, features = candidates(
-                lines, logits, newest.sequence(b), self._log_popularity, self._depth
+                lines, logits, newest.sequence(b), self._facts, self._vectors, self._depth
             )
             ranked = self._reranker(features)
             main = lines[0]
@@ -137,7 +141,8 @@ class TwoStage(Predictor):
             for name, part in self._parts.items()
             for key, array in part.arrays().items()
         }
-        return {**of_parts, **own, "log_popularity": self._log_popularity}
+        facts = {f"facts.{name}": array for name, array in self._facts.arrays().items()}
+        return {**of_parts, **own, **facts}
 
     def files(self) -> Mapping[str, bytes]:
         return {
@@ -157,11 +162,19 @@ class TwoStage(Predictor):
             )
             for part in settings.parts
         }
-        log_popularity = arrays["log_popularity"]
-        if len(log_popularity) != n_items:
-            raise BundleError(f"{files.directory} ranks another number of items: train again")
+        facts = ItemFacts.restore(_beginning_with("facts", arrays), n_items)
         reranker = Reranker(**_beginning_with("reranker", arrays))
-        return cls(parts, reranker, log_popularity, settings.depth, settings.max_length)
+        return cls(parts, reranker, facts, settings.depth, settings.max_length)
+
+
+def item_vectors(parts: Mapping[str, Predictor]) -> ItemVectors:
+    """The vectors of the first part that has such.
+
+    >>> item_vectors({}).cosines(np.array([3]), 1).tolist()
+    [0.0]
+    """
+    vectors = (part.item_vectors for part in parts.values())
+    return ItemVectors(next((v for v in vectors if v is not None), None))
 
 
 def _beginning_with(name: str, arrays: Arrays) -> dict[str, NDArray[Any]]:

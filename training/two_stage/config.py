@@ -8,6 +8,9 @@ from pydantic import BaseModel, Field, field_validator
 
 from session_rec.config import Config, parse_config
 
+#: What a two-stage model's own arrays begin with.
+_OWN_ARRAYS = ("reranker", "facts")
+
 
 class TwoStageConfig(Config):
     """Which models find candidates, and how the network that ranks them is fitted."""
@@ -55,7 +58,10 @@ class TwoStageConfig(Config):
         if not parts:
             raise ValueError("name at least one part")
         for name, settings in parts.items():
-            if not name.replace("-", "").replace("_", "").isalnum() or name == "reranker":
+            if not name.replace("-", "").replace("_", "").isalnum() or name in (
+                "reranker",
+                "facts",
+            ):
                 raise ValueError(f"a part cannot be called {name!r}")
             if settings.get("kind", name) == "two-stage":
                 raise ValueError("a part cannot be a two-stage model itself")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from session_rec.predictors.item_facts import ItemFacts
 from session_rec.predictors.two_stage import TwoStage
 from session_rec.ragged import Ragged
 from training.transformer.batches import prefixes
@@ -59,7 +60,7 @@ def fit(
         drawn.sort()
         contexts, targets = contexts.take(drawn), targets[drawn]
     say(f"the re-ranker, on {len(targets)} questions of the newest sessions")
-    data = reranking_data(first, contexts, targets, _log_popularity(earlier, n_items), config.depth)
+    data = reranking_data(first, contexts, targets, ItemFacts.fit(earlier, n_items), config.depth)
     reranker = fit_reranker(data, config)
     parts = {}
     for name in config.parts:
@@ -76,12 +77,8 @@ def fit(
     model = TwoStage(
         {name: part.predictor for name, part in parts.items()},
         reranker,
-        _log_popularity(train, n_items),
+        ItemFacts.fit(train, n_items),
         config.depth,
         _MAX_LENGTH,
     )
     return model, record, parts
-
-
-def _log_popularity(sessions: Ragged, n_items: int) -> Any:
-    return np.log1p(np.bincount(sessions.rows, minlength=n_items)).astype(np.float32)

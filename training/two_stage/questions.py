@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from session_rec.predictors.base import Predictor
 from session_rec.predictors.candidates import candidates, feature_names
+from session_rec.predictors.item_facts import ItemFacts
+from session_rec.predictors.two_stage import item_vectors
 from session_rec.ragged import Ragged
 from session_rec.recommender import MICRO_BATCH
 
@@ -40,7 +42,7 @@ def reranking_data(
     parts: Mapping[str, Predictor],
     contexts: Ragged,
     targets: NDArray[np.int64],
-    log_popularity: NDArray[np.float32],
+    facts: ItemFacts,
     depth: int,
     progress: Callable[[int], None] | None = None,
 ) -> RerankingData:
@@ -50,9 +52,10 @@ def reranking_data(
         parts: the models, none of which saw ``contexts`` in training.
         contexts: Q contexts of catalog rows.
         targets: int64 [Q], the row that came next.
-        log_popularity: float32 [N].
+        facts: what the sessions that the parts saw say of each item.
         depth: items taken from each part.
     """
+    vectors = item_vectors(parts)
     logits = [part.logits for part in parts.values()]
     width = depth * len(parts)
     features = np.zeros((len(contexts), width, len(feature_names(list(parts)))), np.float32)
@@ -64,7 +67,7 @@ def reranking_data(
         for b in range(len(batch)):
             q = start + b
             rows, values = candidates(
-                [s[b] for s in scores], logits, batch.sequence(b), log_popularity, depth
+                [s[b] for s in scores], logits, batch.sequence(b), facts, vectors, depth
             )
             at = int(np.searchsorted(rows, targets[q]))
             if at < len(rows) and rows[at] == targets[q]:

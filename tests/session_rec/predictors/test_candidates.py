@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from session_rec import Ragged
 from session_rec.predictors.candidates import candidates, feature_names
+from session_rec.predictors.fact_features import FACT_FEATURES, ItemVectors, fact_features
+from session_rec.predictors.item_facts import ItemFacts
 from session_rec.predictors.reranker import Reranker
 
 N = 9
@@ -56,19 +59,26 @@ def naive(scores, logits, context, log_popularity, depth):
 
 @given(lines, lines, st.booleans(), contexts, st.integers(1, N + 2))
 def test_features_are_what_their_names_say(one, other, logits, context, depth):
+    facts = ItemFacts.fit(Ragged.from_lists([[r] * r for r in range(1, N)]), N)
     popularity = [math.log(1 + r) for r in range(N)]
     got = candidates(
         [np.array(one, np.float32), np.array(other, np.float32)],
         [logits, False],
         np.array(context, np.int32),
-        np.array(popularity, np.float32),
+        facts,
+        ItemVectors(None),
         depth,
     )
     wanted = naive([one, other], [logits, False], context, popularity, min(depth, N))
     assert got.rows.tolist() == list(wanted)
     assert got.features.dtype == np.float32
     assert got.features.shape == (len(wanted), len(feature_names(["a", "b"])))
-    np.testing.assert_allclose(got.features, list(wanted.values()), rtol=1e-5, atol=1e-5)
+    known = got.features[:, : -len(FACT_FEATURES)]
+    np.testing.assert_allclose(known, list(wanted.values()), rtol=1e-5, atol=1e-5)
+    columns = fact_features(got.rows, np.array(context, np.int32), facts, ItemVectors(None))
+    np.testing.assert_array_equal(
+        got.features[:, -len(FACT_FEATURES) :], np.stack(columns, axis=1).astype(np.float32)
+    )
 
 
 def test_the_network_is_a_linear_path_beside_tanh_units():

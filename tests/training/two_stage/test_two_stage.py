@@ -7,6 +7,7 @@ import pytest
 
 from session_rec import Ragged
 from session_rec.errors import BundleError, ConfigError
+from session_rec.predictors.item_facts import ItemFacts
 from session_rec.predictors.popularity import Popularity
 from session_rec.predictors.reranker import Reranker
 from session_rec.predictors.two_stage import TwoStage
@@ -102,6 +103,7 @@ def test_without_an_answer_to_learn_from_the_first_part_leads(tmp_path):
         ({"two-stage": {}}, "cannot be a two-stage model"),
         ({"a.b": {"kind": "popularity"}}, "cannot be called"),
         ({"reranker": {"kind": "popularity"}}, "cannot be called"),
+        ({"facts": {"kind": "popularity"}}, "cannot be called"),
     ],
 )
 def test_parts_that_cannot_be_are_refused(parts, told):
@@ -121,4 +123,4 @@ def test_a_network_of_other_parts_is_refused():
     net = Reranker(zeros, zeros + 1, zeros, np.zeros((3, 1), np.float32), zeros[:1], zeros[:1])
     part = Popularity.fit(Ragged.from_lists([[0]]), 2)
     with pytest.raises(BundleError, match="reads 3 features"):
-        TwoStage({"popularity": part}, net, np.zeros(2, np.float32), 1, 20)
+        TwoStage({"popularity": part}, net, ItemFacts.fit(Ragged.from_lists([[0]]), 2), 1, 20)
