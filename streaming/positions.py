@@ -18,8 +18,6 @@ from streaming.kafka_clients import GROUP_MOVED_ON, make_reader
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT_MS = 30_000
-
 
 class CommitMetadata(msgspec.Struct, frozen=True):
     """What stands beside a committed offset.
@@ -110,6 +108,8 @@ class Positions:
         self._consumer = consumer
         self._config = config
         self._settings = settings
+        # Here, too, a cluster that is away for a while is waited for.
+        self._timeout_ms = round(config.delivery_timeout_s * 1000)
 
     def commit_entry(self, contexts: PartitionContexts) -> OffsetAndMetadata:
         """The commit that stands for all records handed to ``contexts``."""
@@ -138,7 +138,7 @@ class Positions:
             position = self._by_time(tp, start)
             entries[tp] = self._entry(start, position.read_from, None)
         try:
-            self._consumer.commit(entries, timeout_ms=_TIMEOUT_MS)
+            self._consumer.commit(entries, timeout_ms=self._timeout_ms)
         except GROUP_MOVED_ON as e:
             log.info("the group %s began elsewhere meanwhile (%s)", self._config.group_id, e)
             return
@@ -160,8 +160,8 @@ class Positions:
         Raises:
             UserError: the committed offset expired, and loss is not accepted.
         """
-        begin = self._consumer.beginning_offsets([tp], timeout_ms=_TIMEOUT_MS)[tp]
-        end = self._consumer.end_offsets([tp], timeout_ms=_TIMEOUT_MS)[tp]
+        begin = self._consumer.beginning_offsets([tp], timeout_ms=self._timeout_ms)[tp]
+        end = self._consumer.end_offsets([tp], timeout_ms=self._timeout_ms)[tp]
         committed = self._committed(tp)
         if committed is None:
             # The group has commits elsewhere (first_commit), so this partition is new.
@@ -257,18 +257,18 @@ class Positions:
         return metadata
 
     def _committed(self, tp: TopicPartition) -> OffsetAndMetadata | None:
-        found = self._consumer.committed(tp, metadata=True, timeout_ms=_TIMEOUT_MS)
+        found = self._consumer.committed(tp, metadata=True, timeout_ms=self._timeout_ms)
         return None if found is None or found.offset < 0 else found
 
     def _starts(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         consumer = self._consumer
         if self._config.start == "earliest":
-            return dict(consumer.beginning_offsets(partitions, timeout_ms=_TIMEOUT_MS))
-        ends = dict(consumer.end_offsets(partitions, timeout_ms=_TIMEOUT_MS))
+            return dict(consumer.beginning_offsets(partitions, timeout_ms=self._timeout_ms))
+        ends = dict(consumer.end_offsets(partitions, timeout_ms=self._timeout_ms))
         start_ms = self._config.start_ms
         if start_ms is None:
             return ends
-        found = consumer.offsets_for_times(dict.fromkeys(partitions, start_ms), _TIMEOUT_MS)
+        found = consumer.offsets_for_times(dict.fromkeys(partitions, start_ms), self._timeout_ms)
         return {tp: found[tp].offset if found.get(tp) else ends[tp] for tp in partitions}
 
     def _by_time(self, tp: TopicPartition, offset: int) -> Position:
@@ -279,12 +279,12 @@ class Positions:
         # An event is ahead of its record by the allowed skew at most.
         skew = self._config.max_future_skew_ms or 0
         since = max(newest - self._settings.reach_ms - skew, 0)
-        found = self._consumer.offsets_for_times({tp: since}, _TIMEOUT_MS).get(tp)
+        found = self._consumer.offsets_for_times({tp: since}, self._timeout_ms).get(tp)
         return Position(min(found.offset, offset) if found else offset, offset)
 
     def _timestamp_before(self, tp: TopicPartition, offset: int) -> int | None:
         """Timestamp of the last record before ``offset``, milliseconds; None if there is none."""
-        begin = self._consumer.beginning_offsets([tp], timeout_ms=_TIMEOUT_MS)[tp]
+        begin = self._consumer.beginning_offsets([tp], timeout_ms=self._timeout_ms)[tp]
         if begin >= offset:
             return None
         reader = make_reader(self._config.kafka)

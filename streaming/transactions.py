@@ -180,10 +180,15 @@ class TransactionalDelivery(Delivery):
     def _abort(self, deadline: float) -> None:
         """Ends the transaction without its contents, which stay kept."""
         self._written = False
+        manager = self._producer._transaction_manager
         try:
-            self._await(self._producer._transaction_manager.begin_abort, deadline)
+            self._await(manager.begin_abort, deadline)
         except KafkaError as e:
             self._start_over(e, deadline)
+        else:
+            # kafka-python 3.0.12 would commit refused offsets with those of the next transaction,
+            # whoever has the partitions by then.
+            manager._pending_txn_offset_commits.clear()
 
     def _start_over(self, error: KafkaError, deadline: float) -> None:
         """Replaces the producer; the new one's first request aborts what the old one left open.
