@@ -134,6 +134,19 @@ class Campaign:
         name, _ = self._add()
         return f"{name} added"
 
+    def settle(self, members: int) -> None:
+        """Returns once the group has so many members, and each of them commits."""
+
+        def settled() -> bool:
+            running = [*self._steady.values(), *self._extra.values()]
+            return self._members() == members and all(p.watch.rounds for p in running)
+
+        self._until(settled, f"{members} members that commit")
+
+    def rebalances(self) -> int:
+        """How often a daemon had partitions taken from it, by their logs."""
+        return sum(len(re.findall(r"(?:revoked|lost): \[", process.log)) for process in self._all)
+
     def finish(self, allowed_per_kill: int) -> Verdict:
         """Ends the load, stops the daemons, and holds everything against an undisturbed run.
 
@@ -143,7 +156,7 @@ class Campaign:
         for name in list(self._extra):
             self._remove(name)
         self._feeder.finish()
-        self._until(self._group_is_steady, "the group to have its steady members only")
+        self.settle(len(self._steady))
         self._finale()
         total = len(self._stage.read(self._stage.events))
         self._until(lambda: self._stage.committed() >= total, "the last event's commit")
@@ -252,9 +265,10 @@ class Campaign:
                 raise AssertionError(f"waited {_READY_S:g} s for {what}\n{logs}")
             time.sleep(0.05)
 
-    def _group_is_steady(self) -> bool:
+    def _members(self) -> int:
+        """Members of the group; none while it rebalances."""
         group = self._stage.broker.admin.describe_groups([self._stage.group])[self._stage.group]
-        return group["group_state"] == "Stable" and len(group["members"]) == len(self._steady)
+        return len(group["members"]) if group["group_state"] == "Stable" else 0
 
     def _finale(self) -> None:
         """One more event per partition: once they are committed, each partition's last owner has

@@ -50,6 +50,14 @@ class Process:
             time.sleep(0.02)
         return found.group()
 
+    def hold_at(self, place: str, timeout_s: float = 60) -> None:
+        """Returns once it stands still there; ``watch.stop_at(None)`` lets it go on."""
+        self.watch.stop_at(place)
+        deadline = time.monotonic() + timeout_s
+        while not self.watch.stopped:
+            assert self.exit_code is None and time.monotonic() < deadline, self.log
+            time.sleep(0.005)
+
     def signal(self, number: signal.Signals) -> None:
         """Sends a signal to this one process."""
         if self.exit_code is None:
