@@ -91,16 +91,18 @@ class Topics(Config):
         events: click events come from here; not compacted.
         predictions: slates go here, keyed by session id.
         dead_letters: messages that cannot be used go here, with their raw bytes.
+        shadow: slates of a ``shadow`` go here; needed only with one.
     """
 
     events: str = "events"
     predictions: str = "predictions"
     dead_letters: str = "dead-letters"
+    shadow: str = "shadow-predictions"
 
     @model_validator(mode="after")
     def _distinct(self) -> Topics:
-        if len({self.events, self.predictions, self.dead_letters}) < 3:
-            raise ValueError("events, predictions and dead_letters must be three topics")
+        if len({self.events, self.predictions, self.dead_letters, self.shadow}) < 4:
+            raise ValueError("events, predictions, dead_letters and shadow must be four topics")
         return self
 
 
@@ -137,6 +139,8 @@ class StreamConfig(OperationSettings, StateSettings):
         model: the model directory to serve; or a model store (docs/models.md), whose current model
             is served, and another one as soon as it is promoted.
         model_poll_s: seconds between two looks at the pointer of a store.
+        shadow: directory of a challenger, which answers the same contexts in a process of its own
+            without being shown (docs/models.md).
         rollback_window_s: seconds for which a model that took over is on trial: the one before it
             answers where it raises, and takes over again where it does worse; 0 is off.
         rollback_errors: batches that it cannot answer after which it is taken back.
@@ -178,6 +182,7 @@ class StreamConfig(OperationSettings, StateSettings):
 
     model: Path
     model_poll_s: float = Field(1.0, gt=0, le=3600)
+    shadow: Path | None = None
     rollback_window_s: float = Field(600.0, ge=0)
     rollback_errors: int = Field(1, ge=1)
     rollback_rise: float = Field(0.1, gt=0, le=1)

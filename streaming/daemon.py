@@ -34,6 +34,7 @@ from streaming.pipeline import Partition, Pipeline, Question
 from streaming.positions import Positions
 from streaming.preflight import check_cluster
 from streaming.recent_slates import RecentSlates
+from streaming.shadow import begin_shadow
 from streaming.shutdown import Shutdown
 from streaming.state_store import StateStore
 from streaming.telemetry import Telemetry
@@ -92,6 +93,9 @@ class Daemon:
         self._partitions: dict[TopicPartition, Partition] = {}
         self._models.start(self.pipeline, self._settings.rules)
         self._waiting = False  # whether a commit was refused
+        self._end_shadow = begin_shadow(
+            config, self._settings.rules, self.pipeline, self.telemetry.registry
+        )
         log.info(
             "model %s (%s, %d items), session rules %s",
             recommender.fingerprint,
@@ -123,6 +127,7 @@ class Daemon:
             self._state.close()
             self._consumer.close(autocommit=False, timeout_ms=5000)
             self._delivery.close(5.0)
+            self._end_shadow()
             if self._http:
                 self._http.close()
         counts = asdict(self.pipeline.accounts)

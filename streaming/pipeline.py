@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -99,6 +99,7 @@ class Pipeline:
         accounts, notices: what was counted so far.
         turned_out: how the newest slates of this model did.
         trial: of a model that took another one's place; the other one answers where it raises.
+        shadow: gets what was asked and what is shown.
     """
 
     recommender: Recommender
@@ -113,6 +114,7 @@ class Pipeline:
     notices: Notices = field(default_factory=Notices)
     turned_out: SlateCounts = field(default_factory=SlateCounts)
     trial: Trial | None = None
+    shadow: Callable[[Sequence[Question], Slates], None] | None = None
 
     def take(
         self, partition: Partition, records: Sequence[Any]
@@ -218,6 +220,8 @@ class Pipeline:
 
     def _slates(self, questions: Sequence[Question]) -> list[Output]:
         recommender, slates = self._recommend([q.context for q in questions])
+        if self.shadow is not None:
+            self.shadow(questions, slates)
         ids = recommender.catalog.item_ids
         model, topic = recommender.fingerprint, self.predictions_topic
         emitted_at = time.time_ns() // 1_000_000

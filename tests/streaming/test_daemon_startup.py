@@ -88,7 +88,7 @@ def test_a_bundle_with_a_changed_byte(tmp_path: Path) -> None:
         ({"alowed_lateness_s": 1}, "nearest known one is 'allowed_lateness_s'"),
         ({"kafka": {"security_protocol": "SASL_SSL"}}, "sasl_username is needed"),
         ({"kafka": {"sasl_password": "x"}}, "unknown key 'kafka.sasl_password'"),
-        ({"topics": {"events": "a", "predictions": "a"}}, "must be three topics"),
+        ({"topics": {"events": "a", "predictions": "a"}}, "must be four topics"),
     ],
 )
 def test_settings_that_do_not_fit(values: dict[str, object], message: str) -> None:
