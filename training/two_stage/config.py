@@ -35,7 +35,7 @@ class TwoStageConfig(Config):
     """Peak learning rate of Adam (one cycle)."""
     weight_decay: float = Field(default=1e-5, ge=0)
     """L2 penalty."""
-    max_questions: int = Field(default=60_000, ge=1)
+    max_questions: int = Field(default=40_000, ge=1)
     """Questions at most, drawn at random: bounds memory."""
     seed: int = Field(default=1, ge=0)
     """Of the network; each part has its own."""

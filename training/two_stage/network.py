@@ -14,6 +14,9 @@ from training.transformer.runtime import torch_settings
 from training.two_stage.config import TwoStageConfig
 from training.two_stage.questions import RerankingData
 
+#: Candidates looked at together: bounds memory.
+_ROWS = 1 << 16
+
 
 class _Network(nn.Module):
     def __init__(self, features: int, hidden: int) -> None:
@@ -36,21 +39,15 @@ def fit_reranker(data: RerankingData, config: TwoStageConfig) -> Reranker:
     the first part.
     """
     if len(data.answers) == 0:
-        return _order_of_first_part(data.features.shape[2], config.hidden)
-    there = np.arange(data.features.shape[1]) < data.counts[:, None]
-    known = data.features[there].astype(np.float64)
-    mean, scale = known.mean(axis=0), known.std(axis=0) + 1e-6
-    mean32, scale32 = mean.astype(np.float32), scale.astype(np.float32)
+        return _order_of_first_part(data.features.shape[1], config.hidden)
+    mean, scale = _mean_and_scale(data.features)
     with torch_settings(1):
         torch.manual_seed(config.seed)
         network = _Network(len(mean), config.hidden)
-        z = torch.from_numpy((data.features - mean32) / scale32)
-        absent = torch.from_numpy(~there)
-        answers = torch.from_numpy(data.answers)
-        _optimise(network, z, absent, answers, config)
+        _optimise(network, data, mean, scale, config)
     return Reranker(
-        mean32,
-        scale32,
+        mean,
+        scale,
         _array(network.linear.weight[0]),
         _array(network.hidden.weight.T),
         _array(network.hidden.bias),
@@ -72,22 +69,43 @@ def _order_of_first_part(features: int, hidden: int) -> Reranker:
     )
 
 
+def _mean_and_scale(
+    features: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    # A part at a time: in float64 all of them would take twice the memory that they have.
+    starts = range(0, len(features), _ROWS)
+    total = np.zeros(features.shape[1])
+    for i in starts:
+        total += features[i : i + _ROWS].sum(axis=0, dtype=np.float64)
+    mean = total / len(features)
+    squares = np.zeros(features.shape[1])
+    for i in starts:
+        squares += ((features[i : i + _ROWS] - mean) ** 2).sum(axis=0)
+    scale = np.sqrt(squares / len(features)) + 1e-6
+    return mean.astype(np.float32), scale.astype(np.float32)
+
+
 def _optimise(
-    network: _Network, z: Tensor, absent: Tensor, answers: Tensor, config: TwoStageConfig
+    network: _Network,
+    data: RerankingData,
+    mean: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    config: TwoStageConfig,
 ) -> None:
     optimizer = torch.optim.Adam(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    steps = config.epochs * -(-len(answers) // config.batch_size)
+    steps = config.epochs * -(-len(data.answers) // config.batch_size)
     course = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=max(steps, 2)
     )
     for epoch in range(config.epochs):
-        order = np.random.default_rng([config.seed, epoch]).permutation(len(answers))
+        order = np.random.default_rng([config.seed, epoch]).permutation(len(data.answers))
         for start in range(0, len(order), config.batch_size):
-            which = torch.from_numpy(order[start : start + config.batch_size])
-            scores = network(z[which]).masked_fill(absent[which], -torch.inf)
-            loss = F.cross_entropy(scores, answers[which])
+            features, there, answers = data.batch(order[start : start + config.batch_size])
+            scores = network(torch.from_numpy((features - mean) / scale))
+            scores = scores.masked_fill(torch.from_numpy(~there), -torch.inf)
+            loss = F.cross_entropy(scores, torch.from_numpy(answers))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -17,18 +17,18 @@ from session_rec.recommender import MICRO_BATCH
 
 
 class RerankingData(NamedTuple):
-    """Q questions whose answer is among the candidates, padded to the same width.
+    """The candidates of Q questions whose answer is among them, one question after the other.
 
     Attributes:
-        features: float32 [Q, C, F].
-        counts: int64 [Q], candidates of each question; the rest of its rows is 0.
-        answers: int64 [Q], which candidate is the answer.
+        features: float32 [C, F], of all candidates.
+        offsets: int64 [Q + 1]; question q has the candidates ``offsets[q]:offsets[q + 1]``.
+        answers: int64 [Q], which candidate of its question is the answer.
         asked: how many questions there were, those without the answer among the candidates
             included.
     """
 
     features: NDArray[np.float32]
-    counts: NDArray[np.int64]
+    offsets: NDArray[np.int64]
     answers: NDArray[np.int64]
     asked: int
 
@@ -36,6 +36,18 @@ class RerankingData(NamedTuple):
     def recall(self) -> float:
         """Share of the questions whose answer is among the candidates."""
         return len(self.answers) / max(self.asked, 1)
+
+    def batch(
+        self, which: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]]:
+        """Features float32 [B, W, F] of the questions ``which``, padded to the same width; where
+        a candidate is, bool [B, W]; the answers, int64 [B]."""
+        starts = self.offsets[which]
+        counts = self.offsets[which + 1] - starts
+        columns = np.arange(counts.max())
+        there = columns < counts[:, None]
+        places = np.where(there, starts[:, None] + columns, 0)
+        return self.features[places], there, self.answers[which]
 
 
 def reranking_data(
@@ -57,22 +69,25 @@ def reranking_data(
     """
     vectors = item_vectors(parts)
     logits = [part.logits for part in parts.values()]
-    width = depth * len(parts)
-    features = np.zeros((len(contexts), width, len(feature_names(list(parts)))), np.float32)
-    counts = np.zeros(len(contexts), np.int64)
-    answers = np.full(len(contexts), -1, np.int64)
+    found: list[NDArray[np.float32]] = []
+    answers: list[int] = []
     for start in range(0, len(contexts), MICRO_BATCH):
         batch = contexts.take(np.arange(start, min(start + MICRO_BATCH, len(contexts))))
         scores = [part.score(batch) for part in parts.values()]
         for b in range(len(batch)):
-            q = start + b
             rows, values = candidates(
                 [s[b] for s in scores], logits, batch.sequence(b), facts, vectors, depth
             )
-            at = int(np.searchsorted(rows, targets[q]))
-            if at < len(rows) and rows[at] == targets[q]:
-                features[q, : len(rows)], counts[q], answers[q] = values, len(rows), at
+            at = int(np.searchsorted(rows, targets[start + b]))
+            if at < len(rows) and rows[at] == targets[start + b]:
+                found.append(values)
+                answers.append(at)
         if progress is not None:
             progress(len(batch))
-    kept = np.flatnonzero(answers >= 0)
-    return RerankingData(features[kept], counts[kept], answers[kept], len(contexts))
+    names = feature_names(list(parts))
+    return RerankingData(
+        np.concatenate([np.zeros((0, len(names)), np.float32), *found]),
+        np.cumsum([0, *map(len, found)]),
+        np.array(answers, np.int64),
+        len(contexts),
+    )
