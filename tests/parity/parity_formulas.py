@@ -2,8 +2,8 @@
 
 Nothing here comes from ``session_rec``: contexts are lists of item ids, training sessions are cut
 from the rows of ``train.parquet`` by the test, and a catalog row is the place of an id in the
-sorted ids of that file. Only the transformer's modules are built by ``training``, to be filled
-with the tensors of the checkpoint.
+sorted ids of that file. Only the modules of transformer and GRU are built by ``training``, to be
+filled with the tensors of the checkpoint.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ MODELS: dict[str, dict[str, Any]] = {
     },
     "transformer": {
         "d_model": 16, "n_heads": 2, "n_layers": 1, "max_length": 8, "epochs": 1,
+        "learning_rate": 0.01, "temperature": 0.1, "threads": 1,
+    },
+    "gru4rec": {
+        "d_model": 16, "hidden_size": 12, "n_layers": 2, "max_length": 8, "epochs": 1,
         "learning_rate": 0.01, "temperature": 0.1, "threads": 1,
     },
 }  # fmt: skip
@@ -204,16 +208,23 @@ class Formulas:
         return scores
 
     def _transformer(self, contexts: list[list[str]]) -> Scores:
+        return self._torch("transformer", contexts)
+
+    def _gru4rec(self, contexts: list[list[str]]) -> Scores:
+        return self._torch("gru4rec", contexts)
+
+    def _torch(self, kind: str, contexts: list[list[str]]) -> Scores:
         """``transformers4rec.torch.Model`` with the best weights of the training's checkpoint."""
         import torch
         from safetensors.torch import load_file
 
-        from training.transformer.config import TransformerConfig
+        from training.transformer.config import Gru4RecConfig, TransformerConfig
         from training.transformer.model import build_model
 
-        config = TransformerConfig(**MODELS["transformer"])
+        fields = {"transformer": TransformerConfig, "gru4rec": Gru4RecConfig}
+        config = fields[kind](**MODELS[kind])
         model = build_model(len(self.items), config)
-        (checkpoint,) = (self._runs / "transformer.run" / "checkpoints").glob("step-*")
+        (checkpoint,) = (self._runs / f"{kind}.run" / "checkpoints").glob("step-*")
         saved = load_file(checkpoint / "tensors.safetensors")
         with torch.no_grad():
             for name, parameter in model.named_parameters():
