@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Container
 from dataclasses import asdict
 from typing import Any
 
@@ -142,11 +143,11 @@ class Daemon:
         for tp in self._take_changes():
             # Fetched for what it was before: what is ours begins anew where it was told to.
             batch.pop(tp, None)
-        self._measure_lag()
+        self._measure_lag(batch)
         if batch:
             with self.telemetry.timed("batch"):
                 self._process(batch)
-            self._measure_lag()
+            self._measure_lag(batch)
         self._commit()
         self._state.after_commit(self._partitions)
         self._health.beat(self._assignment.settled())
@@ -161,11 +162,14 @@ class Daemon:
             self._commit()
         log.info("stopping: everything taken is committed, leaving the group")
 
-    def _measure_lag(self) -> None:
+    def _measure_lag(self, batch: Container[TopicPartition]) -> None:
         for tp, partition in self._partitions.items():
             high = self._consumer.highwater(tp)
-            if high is not None:
-                partition.measure(high, time.time_ns() // 1_000_000)
+            if high is None:
+                continue
+            if tp not in batch and high > partition.contexts.next_offset:
+                partition.pass_to(self._consumer.position(tp, timeout_ms=0))
+            partition.measure(high, time.time_ns() // 1_000_000)
 
     def _poll(self) -> dict[TopicPartition, list[Any]]:
         try:

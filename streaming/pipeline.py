@@ -43,6 +43,12 @@ class Partition:
     taken_ms: int = 0
     caught_up_ms: int = 0
 
+    def pass_to(self, position: int | None) -> None:
+        """Goes on to ``position`` where nothing that can be read lies before it: markers and
+        aborted records of transactions take offsets too, and no poll returns them."""
+        if position is not None and position > self.contexts.next_offset:
+            self.contexts.skip(position - 1)
+
     def measure(self, end: int, now_ms: int) -> None:
         """Takes note of where the log ends, as of ``now_ms``."""
         self.lag = max(end - self.contexts.next_offset, 0)

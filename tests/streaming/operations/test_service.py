@@ -14,7 +14,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from broker_fixtures import Broker
+from broker_fixtures import Broker, unique
+from kafka import KafkaProducer
 from stream_support import START_S, DaemonProcess, Stage, click, toy_bundle
 
 from streaming.child_process import child_process
@@ -94,6 +95,40 @@ def test_a_service_from_ready_to_stopping(broker: Broker, model: Path, tmp_path:
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
     assert {line["partition"] for line in lines if "partition" in line} == {0, 1}
     assert MARK not in daemon.log
+
+
+def test_markers_of_transactions_are_neither_lag_nor_something_to_rebuild(
+    broker: Broker, model: Path
+) -> None:
+    stage = Stage(broker, model, partitions=1)
+    producer = KafkaProducer(
+        bootstrap_servers=broker.bootstrap_servers, transactional_id=unique("shop")
+    )
+    producer.init_transactions()
+
+    def transaction(item: str, ts: int, commit: bool = True) -> None:
+        producer.begin_transaction()
+        key, value, timestamp = click(MARK, item, ts)
+        producer.send(stage.events, key=key, value=value, timestamp_ms=timestamp)
+        producer.flush()
+        (producer.commit_transaction if commit else producer.abort_transaction)()
+
+    transaction("i01", NOW)
+    transaction("i02", NOW + 1, commit=False)
+    with stage.daemon(start="latest") as daemon:
+        # The log ends with an aborted record and two markers, and the rebuild is over there.
+        ready = json.loads(until("ready", daemon, "/readyz", 200))
+        assert ready["partitions"] == {"0": "serving"}
+        transaction("i03", NOW + 2)
+        stage.wait_committed(6)
+        metrics = daemon.metrics()
+        assert metrics['session_rec_lag_records{partition="0"}'] == 0
+        assert metrics['session_rec_lag_seconds{partition="0"}'] == 0
+        assert metrics["session_rec_records_consumed_total"] == 1
+        assert daemon.stop() == 0, daemon.log
+    producer.close()
+    (slate,) = stage.slates().values()
+    assert (slate["id"], slate["known_items"]) == (f"{stage.events}-0-4", 2)
 
 
 def test_a_member_without_a_partition_is_ready_and_takes_over(
