@@ -6,9 +6,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import json
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -26,15 +30,42 @@ from streaming.config import RulesSettings, StreamConfig, Topics
 from streaming.contexts import ContextSettings, PartitionContexts
 from streaming.daemon import Daemon
 from streaming.delivery import DeliveryError
+from streaming.snapshots import read
 
 PARTITIONS = 2
 _model = functools.lru_cache(recommender)
 
+#: Memory, where there is one: the daemons make many files durable.
+SHM = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+
+
+class AtOnce:
+    """A thread that has ended when it has begun, so that a run can be had again."""
+
+    def __init__(self, target: Any, daemon: bool) -> None:
+        self.start = target
+
+    def join(self) -> None:
+        pass
+
+    def is_alive(self) -> bool:
+        return False
+
 
 class Shop:
-    """A cluster, the daemons on it, and the naive streams that say what must come out."""
+    """A cluster, the daemons on it, and the naive streams that say what must come out.
 
-    def __init__(self, how: Semantics, checkpoint_every: int) -> None:
+    With ``snapshots`` each daemon has a directory that outlives it.
+    """
+
+    def __init__(self, how: Semantics, checkpoint_every: int, snapshots: bool = False) -> None:
+        self.disk: tempfile.TemporaryDirectory[str] | None = None
+        kept: dict[str, Any] = {}
+        if snapshots:
+            self.disk = tempfile.TemporaryDirectory(dir=SHM)
+            kept["audit_log"] = Path(self.disk.name) / "audit.jsonl"
+            kept["audit_key_env"] = "SHOP_AUDIT_KEY"
+            kept["snapshot_interval_s"] = 0.1
         self.how = how
         self.cluster = Cluster(PARTITIONS)
         self.streams = {tp: NaiveStream(how) for tp in self.cluster.tps}
@@ -44,6 +75,7 @@ class Shop:
         self.predictions: dict[str, dict[str, Any]] = {}
         self.letters: set[tuple[int, int]] = set()
         self._checked = 0
+        self.snapshots_seen = 0
         self._clock = itertools.count(1)
         self._settings = functools.partial(ContextSettings, checkpoint_every=checkpoint_every)
         rules = RulesSettings(
@@ -65,6 +97,7 @@ class Shop:
             bot_span_s=how.bot_span / 1000,
             delivery_timeout_s=3,
             metrics=False,
+            **kept,
         )
 
     def append(self, draft: Draft, partition: int) -> None:
@@ -83,7 +116,11 @@ class Shop:
         with self._patched(name):
             consumer = self.consumers[name] = Consumer(self.cluster, name)
             self.tallies[name] = Counter()
-            daemon = Daemon(self.config)
+            config = self.config
+            if self.disk is not None:
+                own = Path(self.disk.name) / str(name)
+                config = config.model_copy(update={"state_dir": own})
+            daemon = Daemon(config)
             # The first two lines of run(); its loop is driven round by round here.
             daemon._positions.first_commit()
             consumer.subscribe([EVENTS], listener=daemon._assignment)
@@ -122,7 +159,12 @@ class Shop:
         self.check()
 
     def kill(self, name: object) -> None:
-        self.daemons.pop(name, None)
+        daemon = self.daemons.pop(name, None)
+        store = None if daemon is None else daemon._state._snapshots
+        if store is not None:  # what the system closes; what is half written stays there
+            os.close(store._lock)
+            if store._writing is not None:
+                store._writing.writer._file.close()
 
     def finish(self) -> None:
         """Everything is read by one last daemon, without faults: then nothing may be missing."""
@@ -155,6 +197,7 @@ class Shop:
             else:
                 self._check_prediction(key, msgspec.json.decode(value))
         self._checked = len(self.cluster.produced)
+        self._check_erasures()
         for tp, entry in self.cluster.commits.items():
             for offset, verdict in self.streams[tp].verdicts.items():
                 if offset >= entry.offset:
@@ -163,6 +206,27 @@ class Shop:
                     assert f"{EVENTS}-{tp.partition}-{offset}" in self.predictions, "lost"
                 elif verdict.fate == "dead_lettered":
                     assert (tp.partition, offset) in self.letters, "lost"
+
+    def _check_erasures(self) -> None:
+        """What is committed is recorded, and on no disk of whose it is."""
+        if self.disk is None or not self.config.audit_log.exists():  # type: ignore[union-attr]
+            return
+        lines = self.config.audit_log.read_text().splitlines()  # type: ignore[union-attr]
+        recorded = {(e["partition"], e["offset"]) for e in map(json.loads, lines)}
+        erased: dict[TopicPartition, dict[str, int]] = {}
+        for tp, entry in self.cluster.commits.items():
+            erased[tp] = {}
+            for record in self.cluster.events[tp]:
+                if record.offset < entry.offset and record.value is None and record.key:
+                    erased[tp][record.key.decode()] = record.offset
+                    assert (tp.partition, record.offset) in recorded
+        for name, daemon in self.daemons.items():
+            for tp in daemon._partitions:
+                path = Path(self.disk.name) / str(name) / f"{EVENTS}-{tp.partition}.state"
+                if path.exists() and not daemon._partitions[tp].rebuilding:
+                    self.snapshots_seen += 1
+                    for session in read(path, daemon._settings.rules)[1]:
+                        assert session.last_offset > erased[tp].get(session.session_id, -1)
 
     def _check_prediction(self, key: bytes, message: dict[str, Any]) -> None:
         partition, offset = (int(n) for n in message["id"].split("-")[1:])
@@ -224,23 +288,30 @@ class Shop:
             time=lambda: next(self._clock),
             time_ns=lambda: next(self._clock) * 1_000_000,
             monotonic=lambda: next(self._clock) / 10,
+            perf_counter=lambda: 0.0,
             sleep=lambda seconds: None,
         )
         producer = lambda *_, **__: Producer(self.cluster, self.consumers[name])  # noqa: E731
         with contextlib.ExitStack() as stack:
             for target, replacement in {
-                "streaming.daemon.check_cluster": lambda config: 10_000,
+                "streaming.daemon.check_cluster": lambda *_: 10_000,
                 "streaming.daemon.make_consumer": lambda config: self.consumers[name],
                 "streaming.delivery.make_producer": producer,
                 "streaming.config.ContextSettings": self._settings,
                 "streaming.daemon.time": clock,
                 "streaming.delivery.time": clock,
+                "streaming.snapshot_store.time": clock,
+                "streaming.snapshot_store.STEP_S": 0,
+                "streaming.snapshot_store.log": mock.Mock(),
+                "streaming.state_store.log": mock.Mock(),
+                "streaming.snapshots.threading": SimpleNamespace(Thread=AtOnce),
                 "streaming.pipeline.time": clock,
                 "streaming.daemon.log": mock.Mock(),
                 "streaming.delivery.log": mock.Mock(),
                 "streaming.positions.log": mock.Mock(),
             }.items():
                 stack.enter_context(mock.patch(target, replacement))
+            stack.enter_context(mock.patch.dict(os.environ, SHOP_AUDIT_KEY="k" * 16))
             load = mock.Mock(return_value=_model(self.how))
             stack.enter_context(mock.patch.object(Recommender, "load", load))
             yield

@@ -182,6 +182,9 @@ class Consumer:
     def end_offsets(self, tps: Iterable[TopicPartition], **_: Any) -> dict[Any, int]:
         return {tp: self.cluster.ends[tp] for tp in tps}
 
+    def position(self, tp: TopicPartition, timeout_ms: int) -> int | None:
+        return self._at.get(tp)
+
     def highwater(self, tp: TopicPartition) -> int:
         return self.cluster.ends[tp]
 

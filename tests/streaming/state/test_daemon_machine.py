@@ -19,9 +19,13 @@ names = st.sampled_from(["one", "two"])
 class DaemonMachine(RuleBasedStateMachine):
     """What must hold is checked in :class:`Shop`, after every round and at the end."""
 
-    @initialize(how=st.sampled_from(SEMANTICS), every=st.sampled_from([1, 3, 256]))
-    def open(self, how: Semantics, every: int) -> None:
-        self.shop = Shop(how, every)
+    @initialize(
+        how=st.sampled_from(SEMANTICS),
+        every=st.sampled_from([1, 3, 256]),
+        snapshots=st.sampled_from([True, True, False]),
+    )
+    def open(self, how: Semantics, every: int, snapshots: bool) -> None:
+        self.shop = Shop(how, every, snapshots)
         self.shop.cluster.owner = dict.fromkeys(self.shop.cluster.tps, "one")
 
     @rule(drafted=st.lists(drafts(), min_size=1, max_size=8), partition=partitions)
@@ -90,6 +94,8 @@ class DaemonMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "shop"):
             self.shop.finish()
+            if self.shop.disk is not None:
+                self.shop.disk.cleanup()
 
 
 @patient
