@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from broker_fixtures import SCRAM_PASSWORD, SCRAM_USER, Broker, apache_broker_started
+from broker_fixtures import Broker
 from kafka import KafkaAdminClient, TopicPartition
 from stream_support import DaemonProcess, Stage, click, toy_bundle
 
@@ -106,46 +106,6 @@ def test_a_password_that_is_nowhere(model: Path, monkeypatch: pytest.MonkeyPatch
     }
     with pytest.raises(UserError, match="NO_SUCH_VARIABLE is not set"):
         make_admin(config(model, "", kafka=kafka).kafka)
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> object:
-    with apache_broker_started(tmp_path_factory.mktemp("scram-tls"), "scram-tls") as broker:
-        yield broker
-
-
-def test_wrong_credentials_and_certificates_are_named(
-    secured: Broker, model: Path, tmp_path: Path
-) -> None:
-    password = tmp_path / "password"
-    password.write_text(SCRAM_PASSWORD + "\n")
-    right = {
-        "kafka.bootstrap_servers": secured.bootstrap_servers,
-        "kafka.security_protocol": "SASL_SSL",
-        "kafka.sasl_username": SCRAM_USER,
-        "kafka.ssl_cafile": secured.security["ssl_cafile"],
-    }
-    stage = Stage(secured, model, partitions=1)
-    wrong = stage.settings(**right, **{"kafka.sasl_password_env": "SHOP_PASSWORD"})
-    said = sentence(wrong, {"SHOP_PASSWORD": "not-this"})
-    assert "refused to authenticate user 'shop'" in said and "not-this" not in said
-
-    kafka = {key.removeprefix("kafka."): value for key, value in right.items()}
-    del kafka["ssl_cafile"]
-    with pytest.raises(UserError, match="is not trusted"):
-        make_admin(config(model, "", kafka={**kafka, "sasl_password_file": password}).kafka)
-
-    stage.produce([click("s1", "i01", NOW)])
-    with stage.daemon(**right, **{"kafka.sasl_password_file": str(password)}) as daemon:
-        stage.wait_committed(1)
-        assert daemon.stop() == 0, daemon.log
-    assert len(stage.slates()) == 1
-
-
-def test_a_daemon_that_speaks_plaintext_to_tls(secured: Broker, model: Path) -> None:
-    quick = {"bootstrap_servers": secured.bootstrap_servers, "connect_timeout_s": 4}
-    with pytest.raises(UserError, match="Kafka"):
-        make_admin(config(model, "", kafka=quick).kafka)
 
 
 def test_expired_records_stop_the_daemon_unless_loss_is_accepted(

@@ -117,6 +117,7 @@ def test_it_installs_what_the_serving_tests_install() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1200)
 def test_its_pip_command_gives_a_command_line_that_serves(tmp_path: Path) -> None:
     assert PIP is not None
     source = tmp_path / "src"
