@@ -68,7 +68,8 @@ class Daemon:
         self._settings = config.context_settings(recommender.rules)
         if self._settings.rules != recommender.rules:
             log.warning("session rules differ from the model's: what is served was not evaluated")
-        dead_letters = DeadLetters(config.topics.dead_letters, check_cluster(config))
+        largest = check_cluster(config, self._settings.reach_ms)
+        dead_letters = DeadLetters(config.topics.dead_letters, largest)
         self.pipeline = Pipeline(
             recommender,
             dead_letters,

@@ -19,8 +19,12 @@ _UNKNOWN_TOPIC = 3
 _NOT_AUTHORIZED = 29
 
 
-def check_cluster(config: StreamConfig) -> int:
+def check_cluster(config: StreamConfig, reach_ms: int) -> int:
     """Checks that the cluster is there, and the topics, and that none of them eats our input.
+
+    Args:
+        config: the daemon's settings.
+        reach_ms: the longest age of an event that a live context may hold.
 
     Returns:
         The largest record, in bytes, that the dead-letter topic takes.
@@ -34,10 +38,10 @@ def check_cluster(config: StreamConfig) -> int:
         check_topics(
             admin, config.kafka.servers, (topics.events, topics.predictions, topics.dead_letters)
         )
-        settings = _topic_settings(admin, [topics.events, topics.dead_letters])
+        found = _topic_settings(admin, [topics.events, topics.dead_letters])
     finally:
         admin.close()
-    events = settings.get(topics.events, {})
+    events = found.get(topics.events, {})
     if "compact" in events.get("cleanup.policy", ""):
         raise UserError(
             f"topic {topics.events!r} is compacted: events of one session share a key and would be "
@@ -51,8 +55,32 @@ def check_cluster(config: StreamConfig) -> int:
             topics.events,
             config.max_future_skew_s,
         )
-    limit = settings.get(topics.dead_letters, {}).get("max.message.bytes")
+    warn_of_retention(topics.events, events.get("retention.ms"), reach_ms)
+    limit = found.get(topics.dead_letters, {}).get("max.message.bytes")
     return min(int(limit), MAX_REQUEST_BYTES) if limit else MAX_REQUEST_BYTES
+
+
+def warn_of_retention(topic: str, retention_ms: str | None, reach_ms: int) -> bool:
+    """Warns where the topic forgets sooner than a live context does: a state that is read back
+    after a restart lacks events then. Returns whether it did.
+
+    Args:
+        topic: the events topic.
+        retention_ms: its ``retention.ms`` as the cluster writes it, -1 for unlimited; None where
+            it is not known.
+        reach_ms: the longest age of an event that a live context may hold.
+    """
+    if retention_ms is None or not 0 <= int(retention_ms) < reach_ms:
+        return False
+    log.warning(
+        "topic %s keeps records for %g h, a live context may reach %g h back: contexts that are "
+        "rebuilt after a restart may lack events; set its retention.ms to %d or more, or state_dir",
+        topic,
+        int(retention_ms) / 3_600_000,
+        reach_ms / 3_600_000,
+        reach_ms,
+    )
+    return True
 
 
 def check_topics(admin: KafkaAdminClient, servers: str, names: tuple[str, ...]) -> None:
@@ -79,7 +107,7 @@ def check_topics(admin: KafkaAdminClient, servers: str, names: tuple[str, ...]) 
 
 def _topic_settings(admin: KafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
     """Setting -> value by topic; empty where the cluster does not let us see them."""
-    wanted = ["cleanup.policy", "message.timestamp.type", "max.message.bytes"]
+    wanted = ["cleanup.policy", "message.timestamp.type", "max.message.bytes", "retention.ms"]
     try:
         described: dict[str, Any] = admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in names],
