@@ -181,13 +181,21 @@ def test_a_model_that_knows_no_item_is_taken_back(
     assert metrics["session_rec_model_swaps_total"] == 1
 
 
-@pytest.mark.parametrize("moment", ["at once", "after the swap"])
+@pytest.mark.parametrize(
+    ("moment", "delivery"),
+    [
+        ("after the swap", "exactly-once"),
+        pytest.param("after the swap", "at-least-once", marks=pytest.mark.soak),
+        pytest.param("at once", "at-least-once", marks=pytest.mark.soak),
+    ],
+)
 def test_a_kill_around_a_swap_makes_no_second_id(
-    embedded_broker: Broker, store: ModelStore, moment: str
+    embedded_broker: Broker, store: ModelStore, moment: str, delivery: str
 ) -> None:
     stage = Stage(embedded_broker, store.directory)
     events = toy_events(seed=10, sessions=20, events=400)
     more = {**QUICK, "max_poll_records": 25, "micro_batch": 5, "metrics": False}
+    more["delivery"] = delivery
     with stage.daemon(**more) as daemon:
         stage.produce(events[: len(events) // 2])
         stage.wait_committed(50)
@@ -203,6 +211,9 @@ def test_a_kill_around_a_swap_makes_no_second_id(
     with stage.daemon(**more) as daemon:
         stage.wait_committed(len(events))
         assert daemon.stop() == 0, daemon.log
-    models = check(stage, store, answers(stage))
+    found = answers(stage)
+    if delivery == "exactly-once":
+        assert len({m["id"] for m in found}) == len(found)
+    models = check(stage, store, found)
     assert models[fingerprint(store.directory / "second")] > 0
     assert models[fingerprint(store.directory / "first")] > 0
