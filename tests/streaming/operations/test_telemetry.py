@@ -24,9 +24,11 @@ from streaming.notify import Notifier
 from streaming.operation_settings import OperationSettings
 from streaming.pipeline import Partition, Pipeline
 from streaming.recent_slates import RecentSlates
+from streaming.shadow import Figures, Shadow
 from streaming.telemetry import STAGES, Telemetry, lag_seconds
 
-DOC = (Path(__file__).resolve().parents[3] / "docs" / "operations.md").read_text("utf-8")
+ROOT = Path(__file__).resolve().parents[3]
+DOC = (ROOT / "docs" / "operations.md").read_text("utf-8")
 
 
 def table(heading: str) -> list[list[str]]:
@@ -43,6 +45,12 @@ def partition(taken_ms: int = 0, caught_up_ms: int = 0) -> Partition:
     return Partition("events-0", contexts, 0, 0, taken_ms=taken_ms, caught_up_ms=caught_up_ms)
 
 
+def shadow_without_a_process() -> Shadow:
+    shadow = object.__new__(Shadow)
+    shadow.figures, shadow.handed_over, shadow.dropped = Figures(), 0, 0
+    return shadow
+
+
 @pytest.fixture(scope="module")
 def telemetry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Telemetry]:
     model = toy_bundle(tmp_path_factory.mktemp("models") / "toy")
@@ -56,6 +64,7 @@ def telemetry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Telemetry]:
         made = Telemetry(pipeline, health, http)
         made.partitions[3] = partition(taken_ms=1)
         made.partitions[3].measure(7, 1)
+        made.registry.register(shadow_without_a_process())
         http.serve(Routes(made.registry, health, pipeline.slates))
         yield made
 
@@ -79,6 +88,13 @@ def test_every_metric_stands_in_the_table_and_nothing_else(telemetry: Telemetry)
         assert meaning
         said[name.strip("`")] = (kind, set(re.findall(r"`(\w+)`", labels)))
     assert said == exported(telemetry)
+
+
+def test_these_are_all_that_make_metrics() -> None:
+    """Whoever makes more registers them in the fixture above, and so in the table."""
+    source = ROOT / "streaming"
+    makers = {p.name for p in source.rglob("*.py") if "prometheus_client" in p.read_text("utf-8")}
+    assert makers == {"telemetry.py", "http_routes.py", "shadow.py"}
 
 
 def test_every_metric_and_label_value_of_the_queries_is_there(telemetry: Telemetry) -> None:
