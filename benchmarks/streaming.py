@@ -94,7 +94,7 @@ def play_once(model: Path, log: SessionLog, servers: str, core: int, partitions:
         schedule(log),
         KafkaSettings.model_validate({"bootstrap_servers": servers}),
         partitions=partitions,
-        settings=("metrics=true", f"metrics_port={port}"),
+        settings=("http=true", f"http_port={port}"),
         daemon_prefix=("taskset", "-c", str(core)),
         before_stop=look,
     )

@@ -50,7 +50,7 @@ def test_after_sigkills_the_first_of_each_id_is_an_undisturbed_run(
     stage = Stage(broker, model)
     events = toy_events(seed=2, events=1500)
     stage.produce(events[:400])
-    quiet = {"max_poll_records": 20, "metrics": False}
+    quiet = {"max_poll_records": 20, "http": False}
     for goal in (100, 350, 700):
         with stage.daemon(**quiet) as daemon:
             stage.wait_committed(goal)

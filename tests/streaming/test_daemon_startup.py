@@ -35,7 +35,7 @@ def sentence(settings: list[str], env: dict[str, str] | None = None) -> str:
 
 
 def config(model: Path, servers: str, **more: object) -> StreamConfig:
-    values = {"model": model, "metrics": False, "kafka": {"bootstrap_servers": servers}, **more}
+    values = {"model": model, "http": False, "kafka": {"bootstrap_servers": servers}, **more}
     return parse_config(values, StreamConfig, "test")
 
 
@@ -46,7 +46,7 @@ def test_a_broker_that_is_not_there(model: Path) -> None:
             f'model="{model}"',
             'kafka.bootstrap_servers="127.0.0.1:1"',
             "kafka.connect_timeout_s=2",
-            "metrics=false",
+            "http=false",
         ]
     )
     assert "no Kafka broker answers at 127.0.0.1:1 within 2 s" in said and "ECONNREFUSED" in said

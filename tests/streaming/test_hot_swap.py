@@ -194,7 +194,7 @@ def test_a_kill_around_a_swap_makes_no_second_id(
 ) -> None:
     stage = Stage(embedded_broker, store.directory)
     events = toy_events(seed=10, sessions=20, events=400)
-    more = {**QUICK, "max_poll_records": 25, "micro_batch": 5, "metrics": False}
+    more = {**QUICK, "max_poll_records": 25, "micro_batch": 5, "http": False}
     more["delivery"] = delivery
     with stage.daemon(**more) as daemon:
         stage.produce(events[: len(events) // 2])

@@ -197,7 +197,7 @@ class Campaign:
             "transactional_id": f"{self._stage.group}-{name}" if exactly_once else None,
             "transaction_timeout_s": 3,
             "max_poll_records": POLL,
-            "metrics": False,
+            "http": False,
             "kafka.connect_timeout_s": 120,
         } | self._more
         process = self._nursery.start(self._stage.settings(**settings))

@@ -24,7 +24,7 @@ def clicks(count: int, first: int = 0) -> list[tuple[bytes | None, bytes | None,
 
 
 def start(found: Nursery, stage: Stage, **more: object) -> Process:
-    settings = {"delivery": "exactly-once", "metrics": False, "max_poll_records": 20}
+    settings = {"delivery": "exactly-once", "http": False, "max_poll_records": 20}
     return found.start(stage.settings(**settings | more))
 
 

@@ -67,7 +67,7 @@ def undisturbed(stage: Stage, nursery: Nursery, total: int) -> tuple[Outputs, di
     """Outputs and last contexts of one daemon that nothing happens to, on the same events."""
     stage.fresh_outputs()
     process = nursery.start(
-        stage.settings(group_instance_id="undisturbed", metrics=False, log_level="WARNING")
+        stage.settings(group_instance_id="undisturbed", http=False, log_level="WARNING")
     )
     deadline = time.monotonic() + 300
     while stage.committed() < total:

@@ -96,7 +96,7 @@ class Shop:
             pairs_idle_s=how.idle / 1000,
             bot_span_s=how.bot_span / 1000,
             delivery_timeout_s=3,
-            metrics=False,
+            http=False,
             **kept,
         )
 
