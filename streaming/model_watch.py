@@ -98,7 +98,7 @@ class ModelWatch:
         """Looks once; loads what is new."""
         try:
             pointer = self._store.pointer()
-        except UserError as error:
+        except Exception as error:
             self._tell_once(f"the model that serves goes on: {error}")
             return
         if pointer is None:
