@@ -1,8 +1,7 @@
 """What is searched for each model kind where the configuration does not say otherwise.
 
-Ranges lie around what won on shops of very unlike sizes (benchmarks/README.md), wide enough that
-the best of them was never at an end. Every range holds the default of its setting, which is the
-first trial. A setting that a kind does not have is left away, so that kinds of one family share
+Ranges reach beyond the recipes in configs/quality and configs/demo on both sides where a setting
+allows it. Every range holds the default of its setting, which is the first trial. A setting that a kind does not have is left away, so that kinds of one family share
 one table.
 """
 
@@ -40,7 +39,7 @@ _SPACES: dict[str, Space] = {
         "sessions_per_item": between(50, 2000, log=True),
         "neighbours": between(20, 1000, log=True),
         "position_power": between(0.0, 2.0),
-        "match_idf_power": between(0.0, 4.0),
+        "match_idf_power": between(0.0, 6.0),
         "distance_scale": between(0.5, 16.0, log=True),
         "idf_power": between(0.0, 3.0),
         "own_boost": between(0.0, 4.0),
