@@ -1,8 +1,8 @@
 """What is searched for each model kind where the configuration does not say otherwise.
 
-Ranges reach beyond the recipes in configs/quality and configs/demo on both sides where a setting
-allows it. Every range holds the default of its setting, which is the first trial. A setting that a kind does not have is left away, so that kinds of one family share
-one table.
+Ranges are set by hand around the recipes in configs/quality and configs/demo. Every one holds the
+default of its setting, which is the first trial. A setting that a kind does not have is left away,
+so that kinds of one family share one table.
 """
 
 from __future__ import annotations
