@@ -28,7 +28,16 @@ def test_daemons_that_come_and_go_repeat_nothing(broker: Broker, tmp_path: Path)
 def test_a_static_member_restarts_without_a_rebalance(broker: Broker, tmp_path: Path) -> None:
     stage = Stage(broker, toy_bundle(tmp_path / "model"), partitions=2)
     with nursery(tmp_path) as found:
-        campaign = Campaign(stage, found, "at-least-once", seed=4, steady=2, per_second=40)
+        # A long session: on a busy machine a start takes seconds.
+        campaign = Campaign(
+            stage,
+            found,
+            "at-least-once",
+            seed=4,
+            steady=2,
+            per_second=40,
+            **{"kafka.session_timeout_s": 120},
+        )
         campaign.settle(2)
         before = campaign.rebalances()
         for _ in range(2):
