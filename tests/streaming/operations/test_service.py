@@ -33,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def get(daemon: DaemonProcess, path: str) -> tuple[int, bytes]:
     url = daemon.wait_log(r"http://\S+/metrics").removesuffix("/metrics") + path
     try:
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=START_S) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as e:
         return e.code, e.read()
@@ -52,7 +52,7 @@ def test_a_service_from_ready_to_stopping(broker: Broker, model: Path, tmp_path:
     ann, bob = f"{MARK}/ann é", f"{MARK}-bob"
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(tmp_path / "notify"))
-    manager.settimeout(START_S)
+    manager.settimeout(2 * START_S)
     env = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "600000"}
     with stage.daemon(env, log_format="json", log_level="INFO") as daemon:
         assert manager.recv(1000).startswith((b"READY=1\n", b"WATCHDOG=1"))
