@@ -48,51 +48,40 @@ class Candidates(NamedTuple):
 
 def candidates(
     scores: Sequence[NDArray[np.float32]],
+    best: Sequence[tuple[NDArray[np.int32], NDArray[np.float32]]],
     logits: Sequence[bool],
     context: NDArray[np.int32],
     facts: ItemFacts,
     vectors: ItemVectors,
-    depth: int,
 ) -> Candidates:
-    """The union of each part's ``depth`` best items for one context, with their features.
+    """The union of each part's best items for one context, with their features.
 
     Everything here is elementwise or a sum over a row of its own, so that a context's features
     are the same bits in any company.
 
     Args:
         scores: per part float32 [N], the scores of every item.
+        best: per part its best rows, int32 [depth], and their scores, best first.
         logits: per part whether its scores are logits (:attr:`Predictor.logits`).
         context: int32 [L], the known items, newest last.
         facts: what training says of each item.
         vectors: a vector of each item.
-        depth: items taken from each part.
 
     >>> from session_rec.ragged import Ragged
     >>> facts = ItemFacts.fit(Ragged.from_lists([[0, 1, 2]]), n_items=3)
-    >>> found = candidates([np.array([3, 1, 0], np.float32)], [False], np.array([1], np.int32),
-    ...                    facts, ItemVectors(None), depth=2)
+    >>> scores = np.array([3, 1, 0], np.float32)
+    >>> found = candidates([scores], [(np.array([0, 1]), scores[:2])], [False],
+    ...                    np.array([1], np.int32), facts, ItemVectors(None))
     >>> found.rows.tolist(), found.features.shape
     ([0, 1], (2, 33))
     """
-    depth = min(depth, facts.n_items)
-    best = [_best(line, depth) for line in scores]
-    rows = np.unique(np.concatenate([part for part, _ in best]))
+    rows = np.unique(np.concatenate([part for part, _ in best])).astype(np.int64)
     columns: list[NDArray[np.float64]] = []
     for line, (_, ordered), is_logits in zip(scores, best, logits, strict=True):
-        columns += _part_features(line, line[rows], ordered, is_logits)
+        columns += _part_features(line, line[rows], ordered.astype(np.float64), is_logits)
     columns += context_features(rows, context, facts.log_popularity)
     columns += fact_features(rows, context, facts, vectors)
     return Candidates(rows, np.stack(columns, axis=1).astype(np.float32))
-
-
-def _best(line: NDArray[np.float32], depth: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The rows of the ``depth`` best, ties to the lower row; their scores, best first."""
-    n = len(line)
-    border = np.partition(line, n - depth)[n - depth]
-    above = np.flatnonzero(line > border)
-    equal = np.flatnonzero(line == border)[: depth - len(above)]
-    rows = np.concatenate([above, equal])
-    return rows, np.sort(line[rows].astype(np.float64))[::-1]
 
 
 def _part_features(

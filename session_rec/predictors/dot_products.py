@@ -54,6 +54,19 @@ class DotProducts:
         return scores[: len(vectors)]
 
 
+def vector_lengths(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 [N]: the lengths of the rows, some at a time: a mapped table may exceed memory.
+
+    >>> vector_lengths(np.array([[3, 4], [0, 2]], np.float32)).tolist()
+    [5.0, 2.0]
+    """
+    norms = np.empty(len(table), np.float32)
+    for start in range(0, len(table), 1 << 14):
+        part = slice(start, start + (1 << 14))
+        norms[part] = np.linalg.norm(table[part], axis=1)
+    return norms
+
+
 def _gemm_model(d: int, table: NDArray[np.float32] | None = None) -> bytes:
     """The ONNX model ``scores = a @ table.T``, encoded by hand: the onnx package is a training
     dependency. Field numbers are those of onnx.proto (IR version 8, opset 17). Without ``table``

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from session_rec.errors import BundleError
 from session_rec.predictors.base import Arrays, Files, Predictor
-from session_rec.predictors.dot_products import DotProducts
+from session_rec.predictors.dot_products import DotProducts, vector_lengths
 from session_rec.predictors.onnx_session import onnx_session
 from session_rec.ragged import Ragged
 
@@ -53,7 +53,7 @@ class EncoderPredictor(Predictor):
     ) -> None:
         self.n_items, self._width = item_table.shape
         self._table = item_table
-        self._dot_products = DotProducts(item_table, np.maximum(_norms(item_table), _TINY))
+        self._dot_products = DotProducts(item_table, np.maximum(vector_lengths(item_table), _TINY))
         self._encoder = encoder
         self._session = onnx_session(encoder, ENCODER)
         self.max_length, self.fixed_length = max_length, fixed_length
@@ -135,12 +135,3 @@ class EncoderPredictor(Predictor):
             ["hidden"], {"embeddings": embeddings, "lengths": lengths}
         )[0]
         return hidden[:1] if lone else hidden
-
-
-def _norms(table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32 [N]: the lengths of the rows, some at a time: a mapped table may exceed memory."""
-    norms = np.empty(len(table), np.float32)
-    for start in range(0, len(table), 1 << 14):
-        part = slice(start, start + (1 << 14))
-        norms[part] = np.linalg.norm(table[part], axis=1)
-    return norms

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from session_rec.predictors.dot_products import vector_lengths
 from session_rec.predictors.item_facts import POPULARITY_HALF_LIVES, ItemFacts
 
 #: Newest items of the context that a candidate is compared with one by one.
@@ -36,14 +37,14 @@ class ItemVectors:
 
     def __init__(self, vectors: NDArray[np.float32] | None) -> None:
         self._vectors = vectors
+        if vectors is not None:
+            self._lengths = np.maximum(vector_lengths(vectors), np.float32(1e-12))[:, None]
 
     def directions(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:  # type: ignore[type-arg]
         """float32 [C, d]: the vectors of ``rows``, of length 1."""
         if self._vectors is None:
             return np.zeros((len(rows), 1), np.float32)
-        vectors = self._vectors[rows]
-        lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
-        directions: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
+        directions: NDArray[np.float32] = self._vectors[rows] / self._lengths[rows]
         return directions
 
     def cosines(self, rows: NDArray[np.integer], item: int) -> NDArray[np.float64]:  # type: ignore[type-arg]

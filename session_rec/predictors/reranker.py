@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from session_rec.predictors.base import Arrays
+from session_rec.predictors.dot_products import DotProducts
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,20 @@ class Reranker:
     bias: NDArray[np.float32]
     output: NDArray[np.float32]
 
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 [C]: the score of each candidate, from its features float32 [C, F].
+    def __post_init__(self) -> None:
+        # All that is linear in z is one product.
+        table = np.concatenate([self.hidden.T, self.linear[None]])
+        object.__setattr__(self, "_products", DotProducts(np.ascontiguousarray(table)))
 
-        Products are summed by numpy, not by BLAS, whose bits depend on where an array lies.
-        """
-        z = (features - self.mean) / self.scale
-        units = np.tanh((z[:, :, None] * self.hidden).sum(axis=1) + self.bias)
-        score: NDArray[np.float32] = (z * self.linear).sum(axis=1) + (units * self.output).sum(
-            axis=1
-        )
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 [C]: the score of each candidate, from its features float32 [C, F]; the same
+        bits in any company."""
+        products: DotProducts = self.__dict__["_products"]
+        linear = products((features - self.mean) / self.scale)
+        units = np.tanh(linear[:, :-1] + self.bias)
+        score: NDArray[np.float32] = linear[:, -1] + (units * self.output).sum(axis=1)
         return score
 
     def arrays(self) -> Arrays:
         """The weights by name."""
-        return dict(vars(self))
+        return {field.name: getattr(self, field.name) for field in fields(self)}

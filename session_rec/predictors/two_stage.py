@@ -22,6 +22,7 @@ from session_rec.predictors.fact_features import ItemVectors
 from session_rec.predictors.item_facts import ItemFacts
 from session_rec.predictors.reranker import Reranker
 from session_rec.ragged import Ragged
+from session_rec.retrieval import check_finite, top_k
 
 
 class PartSettings(Config):
@@ -106,22 +107,60 @@ class TwoStage(Predictor):
         return self._parts
 
     def score(self, contexts: Ragged) -> NDArray[np.float32]:
-        newest = contexts.newest(self._max_length)
         of_parts = [part.score(contexts) for part in self._parts.values()]
-        logits = [part.logits for part in self._parts.values()]
         scores = np.empty((len(contexts), self.n_items), np.float32)
-        for b in range(len(contexts)):
-            lines = [s[b] for s in of_parts]
-            rows, features = candidates(
-                lines, logits, newest.sequence(b), self._facts, self._vectors, self._depth
-            )
-            ranked = self._reranker(features)
-            main = lines[0]
-            top, bottom = main.max(), main.min()
-            behind = (top - main) / (top - bottom + np.float32(1e-6))
-            scores[b] = ranked.min() - np.float32(1) - behind
-            scores[b, rows] = ranked
+        for b, (rows, own) in enumerate(self._ranked(contexts, of_parts)):
+            scores[b] = _below(own, of_parts[0][b])
+            scores[b, rows] = own
         return scores
+
+    def top_k(
+        self, contexts: Ragged, k: int, blocked: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        of_parts = [part.score(contexts) for part in self._parts.values()]
+        slates = np.full((len(contexts), k), -1, np.int32)
+        best = np.full((len(contexts), k), -np.inf, np.float32)
+        for b, (rows, own) in enumerate(self._ranked(contexts, of_parts)):
+            check_finite(own)
+            mask = blocked if blocked is None or blocked.ndim == 1 else blocked[b]
+            shown, values = rows, own
+            if mask is not None:
+                shown, values = rows[~mask[rows]], own[~mask[rows]]
+            if len(shown) >= k:
+                # Rows ascend, so a stable sort breaks ties by row.
+                order = np.argsort(-values, kind="stable")[:k]
+                slates[b], best[b] = shown[order], values[order]
+                continue
+            line = _below(own, of_parts[0][b])
+            line[rows] = own
+            of_all, their = top_k(line[None], k, mask)
+            slates[b], best[b] = of_all[0], their[0]
+        return slates, best
+
+    def _ranked(
+        self, contexts: Ragged, of_parts: list[NDArray[np.float32]]
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Of each context the candidates, ascending rows int64 [C], and their scores."""
+        newest = contexts.newest(self._max_length)
+        logits = [part.logits for part in self._parts.values()]
+        best = [top_k(s, min(self._depth, self.n_items)) for s in of_parts]
+        found = [
+            candidates(
+                [s[b] for s in of_parts],
+                [(rows[b], values[b]) for rows, values in best],
+                logits,
+                newest.sequence(b),
+                self._facts,
+                self._vectors,
+            )
+            for b in range(len(contexts))
+        ]
+        if not found:
+            return []
+        # One product for all of them: its rows do not depend on each other.
+        scores = self._reranker(np.concatenate([features for _, features in found]))
+        ends = np.cumsum([len(rows) for rows, _ in found])
+        return [(f.rows, own) for f, own in zip(found, np.split(scores, ends[:-1]), strict=True)]
 
     def config(self) -> dict[str, Any]:
         return {
@@ -165,6 +204,14 @@ class TwoStage(Predictor):
         facts = ItemFacts.restore(_beginning_with("facts", arrays), n_items)
         reranker = Reranker(**_beginning_with("reranker", arrays))
         return cls(parts, reranker, facts, settings.depth, settings.max_length)
+
+
+def _below(own: NDArray[np.float32], main: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 [N]: all items in the order of the main part, 1 to 2 below the lowest candidate."""
+    top, bottom = main.max(), main.min()
+    behind = (top - main) / (top - bottom + np.float32(1e-6))
+    line: NDArray[np.float32] = own.min() - np.float32(1) - behind
+    return line
 
 
 def item_vectors(parts: Mapping[str, Predictor]) -> ItemVectors:

@@ -14,6 +14,7 @@ from session_rec.predictors.item_facts import ItemFacts
 from session_rec.predictors.two_stage import item_vectors
 from session_rec.ragged import Ragged
 from session_rec.recommender import MICRO_BATCH
+from session_rec.retrieval import top_k
 
 
 class RerankingData(NamedTuple):
@@ -74,9 +75,15 @@ def reranking_data(
     for start in range(0, len(contexts), MICRO_BATCH):
         batch = contexts.take(np.arange(start, min(start + MICRO_BATCH, len(contexts))))
         scores = [part.score(batch) for part in parts.values()]
+        best = [top_k(s, min(depth, s.shape[1])) for s in scores]
         for b in range(len(batch)):
             rows, values = candidates(
-                [s[b] for s in scores], logits, batch.sequence(b), facts, vectors, depth
+                [s[b] for s in scores],
+                [(rows[b], values[b]) for rows, values in best],
+                logits,
+                batch.sequence(b),
+                facts,
+                vectors,
             )
             at = int(np.searchsorted(rows, targets[start + b]))
             if at < len(rows) and rows[at] == targets[start + b]:

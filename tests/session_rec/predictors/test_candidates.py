@@ -61,13 +61,15 @@ def naive(scores, logits, context, log_popularity, depth):
 def test_features_are_what_their_names_say(one, other, logits, context, depth):
     facts = ItemFacts.fit(Ragged.from_lists([[r] * r for r in range(1, N)]), N)
     popularity = [math.log(1 + r) for r in range(N)]
+    scores = [np.array(one, np.float32), np.array(other, np.float32)]
+    order = [sorted(range(N), key=lambda r, s=s: (-s[r], r))[:depth] for s in (one, other)]
     got = candidates(
-        [np.array(one, np.float32), np.array(other, np.float32)],
+        scores,
+        [(np.array(best), s[best]) for best, s in zip(order, scores, strict=True)],
         [logits, False],
         np.array(context, np.int32),
         facts,
         ItemVectors(None),
-        depth,
     )
     wanted = naive([one, other], [logits, False], context, popularity, min(depth, N))
     assert got.rows.tolist() == list(wanted)
