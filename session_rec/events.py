@@ -17,6 +17,9 @@ _CODES = {name: code for code, name in enumerate(EVENT_TYPES)}
 #: Years 1970 to 2286 in milliseconds: what a clock of events may say.
 MAX_TS_MS = 10_000_000_000_000
 
+#: A schema registry's serializers begin a value with byte 0 and the schema id, 4 bytes, big-endian.
+_CONFLUENT_PREFIX = 5
+
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _IntId = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
@@ -107,7 +110,13 @@ def _reason(data: bytes, error: Exception) -> str:
     if not data:
         return "empty value"
     if data[:1] == b"\0":
-        return "magic byte 0: framed by a Confluent serializer, plain JSON is expected"
+        if len(data) < _CONFLUENT_PREFIX:
+            return "not an event: it begins with magic byte 0, plain JSON is expected"
+        schema = int.from_bytes(data[1:_CONFLUENT_PREFIX], "big")
+        return (
+            "magic byte 0: looks like the Confluent schema registry wire format, schema id "
+            f"{schema}: produce plain JSON"
+        )
     if isinstance(error, RecursionError):
         return "nested too deeply"
     return f"not an event: {error}"

@@ -32,7 +32,10 @@ def test_integer_ids_are_read_as_decimal():
     ("data", "reason"),
     [
         (b"", "empty value"),
-        (b"\0\0\0\0\1{}", "magic byte 0"),
+        (b"\0\0\0\1\2{}", "Confluent schema registry wire format, schema id 258: produce plain"),
+        (b"\0\xff\xff\xff\xff\2\4ab", "schema id 4294967295: produce plain JSON"),
+        (b"\0\0\0\0\1", "schema id 1"),
+        (b"\0\0\0\1", "magic byte 0, plain JSON is expected"),
         (b"{", "not an event"),
         (b"[]", "not an event"),
         (b'{"session_id": "s", "ts": 1}', "item_id"),
