@@ -21,7 +21,8 @@ class DeadLetters:
 
     Headers: ``reason``, ``topic``, ``partition``, ``offset``, ``timestamp``; where the value had to
     be cut also ``truncated`` (its full length in bytes) and ``sha256`` (hex, of the full value).
-    A null key or value stays null.
+    A null key or value stays null; of a message that has neither, the letter's value is empty and
+    the header ``null-value`` says so, because the client sends no record without both.
 
     Args:
         topic: the dead-letter topic.
@@ -43,7 +44,11 @@ class DeadLetters:
         ]
         theirs: Headers = [(name, value or b"") for name, value in record.headers or ()]
         source = f"{record.topic}-{record.partition}"
-        return self._fit(Output(self._topic, record.key, record.value, ours + theirs, source))
+        value = record.value
+        if value is None and record.key is None:
+            value = b""
+            _note(ours, "null-value", b"true")
+        return self._fit(Output(self._topic, record.key, value, ours + theirs, source))
 
     def shrink(self, letter: Output) -> Output | None:
         """A smaller letter after the topic refused ``letter``; None if it cannot be smaller."""

@@ -21,9 +21,12 @@ from kafka.errors import (
 
 from session_rec.errors import UserError
 from streaming.config import KafkaSettings, StreamConfig
+from streaming.header_names import accept_any_header_name
 from streaming.tls_files import certificate_refused, check_tls_files
 
 C = TypeVar("C")
+
+accept_any_header_name()
 
 #: Milliseconds that one attempt to reach the cluster may take; a refusal that will not go away,
 #: such as a wrong password, ends the attempts after the first.
@@ -92,6 +95,8 @@ def make_consumer(config: StreamConfig) -> KafkaConsumer:
             "session_timeout_ms": session_ms,
             "heartbeat_interval_ms": min(3000, session_ms // 3),
             "max_poll_records": config.max_poll_records,
+            # A round may wait for an absent cluster twice, and stays a member meanwhile.
+            "max_poll_interval_ms": max(300_000, round(config.delivery_timeout_s * 2000) + 60_000),
             "allow_auto_create_topics": False,
         },
     )

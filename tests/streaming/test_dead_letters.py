@@ -78,5 +78,11 @@ def test_a_letter_never_exceeds_its_topic(
         assert headers["session-rec.key-truncated"] == str(key).encode()
 
 
-def test_a_null_value_stays_null() -> None:
-    assert DeadLetters("dead", 10_000).make(record(None, None), "null key").value is None
+def test_a_null_stays_null_unless_there_is_nothing_else_to_send() -> None:
+    letters = DeadLetters("dead", 10_000)
+    assert letters.make(record(None), "why").value is None
+    assert letters.make(record(b"v", None), "why").key is None
+    neither = letters.make(record(None, None), "null key")
+    assert (neither.key, neither.value) == (None, b"")
+    assert dict(neither.headers)["session-rec.null-value"] == b"true"
+    assert "session-rec.null-value" not in dict(letters.make(record(b"", None), "why").headers)
