@@ -126,3 +126,6 @@ class Gru4RecConfig(SequenceTrainingConfig):
     """Units of a layer; ``d_model`` unless given, otherwise a matrix leads back to it."""
     dropout_output: float = Field(default=0.2, ge=0, lt=1)
     """Share of the output of each layer dropped in training."""
+    residual: bool = False
+    """Add the newest item's vector to what the layers make of the session. GRU4Rec has no such
+    path; with it the start by co-occurrence is of use at once, and the MRR is higher."""

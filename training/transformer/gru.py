@@ -20,6 +20,7 @@ class GruBlock(tr.BlockBase):  # type: ignore[misc]
     def __init__(self, config: Gru4RecConfig) -> None:
         super().__init__()
         width = config.hidden_size or config.d_model
+        self.residual = config.residual
         self.embedding_dropout = nn.Dropout(config.dropout_embedding)
         # One module a layer: torch's own stack hides its dropout from whoever must switch it off.
         self.layers = nn.ModuleList(
@@ -34,11 +35,11 @@ class GruBlock(tr.BlockBase):  # type: ignore[misc]
         )
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        hidden = self.embedding_dropout(embeddings)
+        inputs = hidden = self.embedding_dropout(embeddings)
         for layer in self.layers:
             hidden = self.output_dropout(layer(hidden)[0])
         projected: Tensor = self.projection(hidden)
-        return projected
+        return projected + inputs if self.residual else projected
 
     def forward_output_size(self, input_size: Any) -> torch.Size:
         """What T4R asks of a block; the width does not change."""

@@ -45,7 +45,9 @@ CONFIGS: dict[str, SequenceTrainingConfig] = {
     "gpt2, odd sizes": TransformerConfig(d_model=24, n_heads=3, n_layers=3, max_length=7),
     "xlnet": TransformerConfig(architecture="xlnet", masking="mlm", d_model=32, max_length=9),
     "gru": Gru4RecConfig(),
-    "gru, odd sizes": Gru4RecConfig(d_model=24, hidden_size=37, n_layers=3, max_length=7),
+    "gru, odd sizes": Gru4RecConfig(
+        d_model=24, hidden_size=37, n_layers=3, max_length=7, residual=True
+    ),
 }
 
 

@@ -45,9 +45,11 @@ def layer(inputs: Array, named: dict[str, Array]) -> Array:
     return np.array(out)
 
 
-def test_a_block_computes_the_published_equations() -> None:
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_block_computes_the_published_equations(residual: bool) -> None:
     torch.manual_seed(0)
-    block = GruBlock(Gru4RecConfig(d_model=6, hidden_size=5, n_layers=2)).eval()
+    config = Gru4RecConfig(d_model=6, hidden_size=5, n_layers=2, residual=residual)
+    block = GruBlock(config).eval()
     named = {n: p.detach().double().numpy() for n, p in block.named_parameters()}
     inputs = np.random.default_rng(0).normal(size=(2, 9, 6))
     got = block(torch.from_numpy(inputs).float()).detach().numpy()
@@ -58,7 +60,8 @@ def test_a_block_computes_the_published_equations() -> None:
             hidden = layer(
                 hidden, {n.removeprefix(prefix): a for n, a in named.items() if prefix in n}
             )
-        np.testing.assert_allclose(got[b], hidden @ named["projection.weight"].T, atol=1e-6)
+        wanted = hidden @ named["projection.weight"].T + residual * inputs[b]
+        np.testing.assert_allclose(got[b], wanted, atol=1e-6)
 
 
 def test_the_model_is_transformers4recs_own_and_scores_every_row(tiny_gru: Gru4RecConfig) -> None:
