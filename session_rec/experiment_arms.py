@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
-CHAMPION = "champion"
-CHALLENGER = "challenger"
-ARMS = (CHAMPION, CHALLENGER)
+Arm = Literal["champion", "challenger"]
+
+CHAMPION: Arm = "champion"
+CHALLENGER: Arm = "challenger"
+ARMS: tuple[Arm, ...] = (CHAMPION, CHALLENGER)
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class Arms:
     salt: str
     share: float
 
-    def of(self, session_id: str) -> str:
-        """``challenger`` or ``champion``."""
+    def of(self, session_id: str) -> Arm:
+        """The session's arm."""
         digest = hashlib.sha256(f"{self.salt}\0{session_id}".encode()).digest()
         # An integer against a float: Python compares their values exactly.
         drawn = int.from_bytes(digest[:8], "big") < self.share * 2.0**64

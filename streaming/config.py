@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from session_rec.config import Config
 from session_rec.sessions import SessionRules
 from streaming.context_settings import MIB, ContextSettings
+from streaming.experiment_settings import ExperimentSettings
 from streaming.operation_settings import OperationSettings
 from streaming.secret_sources import read_secret
 from streaming.state_settings import StateSettings
@@ -141,6 +142,7 @@ class StreamConfig(OperationSettings, StateSettings):
         model_poll_s: seconds between two looks at the pointer of a store.
         shadow: directory of a challenger, which answers the same contexts in a process of its own
             without being shown (docs/models.md).
+        experiment: answers some sessions by a challenger, shown to them (docs/experiments.md).
         rollback_window_s: seconds for which a model that took over is on trial: the one before it
             answers where it raises, and takes over again where it does worse; 0 is off.
         rollback_errors: batches that it cannot answer after which it is taken back.
@@ -183,6 +185,7 @@ class StreamConfig(OperationSettings, StateSettings):
     model: Path
     model_poll_s: float = Field(1.0, gt=0, le=3600)
     shadow: Path | None = None
+    experiment: ExperimentSettings | None = None
     rollback_window_s: float = Field(600.0, ge=0)
     rollback_errors: int = Field(1, ge=1)
     rollback_rise: float = Field(0.1, gt=0, le=1)

@@ -23,7 +23,8 @@ from streaming.config import StreamConfig
 from streaming.contexts import PartitionContexts
 from streaming.dead_letters import DeadLetters
 from streaming.delivery import DeliveryError
-from streaming.fencing import fenced_instance
+from streaming.experiment import begin_experiment
+from streaming.fencing import FencedInstance, fenced_instance
 from streaming.health import Health
 from streaming.http_routes import Routes
 from streaming.http_server import listen
@@ -88,16 +89,15 @@ class Daemon:
             self._http.serve(Routes(self.telemetry.registry, self._health, self.pipeline.slates))
         self._consumer: KafkaConsumer = make_consumer(config)
         self._delivery = make_delivery(config, self._consumer, dead_letters)
-        self._assignment = Assignment(self._consumer)
+        self._assignment = Assignment(self._consumer, config)
         self._positions = Positions(self._consumer, config, self._settings)
-        notices = self.pipeline.notices
-        self._state = StateStore(config, self._settings, self._positions, notices)
+        self._state = StateStore(config, self._settings, self._positions, self.pipeline.notices)
         self._partitions: dict[TopicPartition, Partition] = {}
         self._models.start(self.pipeline, self._settings.rules)
         self._waiting = False  # whether a commit was refused
-        self._end_shadow = begin_shadow(
-            config, self._settings.rules, self.pipeline, self.telemetry.registry
-        )
+        rules, registry = self._settings.rules, self.telemetry.registry
+        begin_experiment(config, rules, self.pipeline, registry)
+        self._end_shadow = begin_shadow(config, rules, self.pipeline, registry)
         log.info(
             "model %s (%s, %d items), session rules %s",
             recommender.fingerprint,
@@ -119,7 +119,10 @@ class Daemon:
             self._positions.first_commit()
             self._consumer.subscribe([self._config.topics.events], listener=self._assignment)
             while not shutdown.requested:
-                self._round()
+                try:
+                    self._round()
+                except FencedInstance:
+                    self._assignment.join_anew()
             self._drain()
             self._state.save(self._partitions)
         except KafkaTimeoutError as e:
@@ -139,8 +142,6 @@ class Daemon:
         self._models.turn()
         batch = self._poll()
         self._assignment.finish_join()
-        if self._assignment.fenced:
-            raise fenced_instance(self._config)
         for tp in self._take_changes():
             # Fetched for what it was before: what is ours begins anew where it was told to.
             batch.pop(tp, None)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from session_rec.experiment_arms import Arm
+
 SCHEMA_VERSION = 1  #: of the prediction message; grows when a reader must change
 
 _encoder = msgspec.json.Encoder()
@@ -27,6 +29,10 @@ class Prediction(msgspec.Struct, frozen=True):
         known_items: events of the context whose item the model knows.
         fallback: no item was known: this is the popular slate.
         in_order: the event was the newest of its session when it came.
+        experiment: name of the experiment, where there is one; what was added since version 1 a
+            reader may pass over.
+        arm: the session's arm of it. A challenger that cannot answer is stood in for by the
+            champion in the challenger's arm: ``model`` says who answered.
     """
 
     schema_version: Annotated[int, msgspec.Meta(ge=1)]
@@ -40,6 +46,8 @@ class Prediction(msgspec.Struct, frozen=True):
     known_items: Annotated[int, msgspec.Meta(ge=0)]
     fallback: bool
     in_order: bool
+    experiment: str | msgspec.UnsetType = msgspec.UNSET
+    arm: Arm | msgspec.UnsetType = msgspec.UNSET
 
 
 _decoder = msgspec.json.Decoder(Prediction)

@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from msgspec import UNSET
+
 from session_rec.events import EventError, decode_event, type_code
+from session_rec.experiment_arms import CHALLENGER, Arm
 from session_rec.recommender import Recommender
 from session_rec.sessions import Entry
 from session_rec.slates import Slates
 from streaming.accounting import Accounts, Notices
 from streaming.contexts import Fate, PartitionContexts
 from streaming.dead_letters import DeadLetters
+from streaming.experiment import Experiment
 from streaming.messages import SCHEMA_VERSION, Prediction, encode_prediction
 from streaming.outputs import Output
 from streaming.recent_slates import RecentSlates
@@ -106,6 +110,7 @@ class Pipeline:
         turned_out: how the newest slates of this model did.
         trial: of a model that took another one's place; the other one answers where it raises.
         shadow: gets what was asked and what is shown.
+        experiment: gives sessions to a challenger.
     """
 
     recommender: Recommender
@@ -121,6 +126,7 @@ class Pipeline:
     turned_out: SlateCounts = field(default_factory=SlateCounts)
     trial: Trial | None = None
     shadow: Callable[[Sequence[Question], Slates], None] | None = None
+    experiment: Experiment | None = None
 
     def take(
         self, partition: Partition, records: Sequence[Any]
@@ -208,12 +214,21 @@ class Pipeline:
 
     def answer(self, questions: Sequence[Question]) -> Iterator[list[Output]]:
         """The predictions for the questions, a micro-batch at a time."""
-        for start in range(0, len(questions), self.micro_batch):
-            yield self._slates(questions[start : start + self.micro_batch])
+        experiment = self.experiment
+        for arm, asked in experiment.split(questions) if experiment else [(None, questions)]:
+            for start in range(0, len(asked), self.micro_batch):
+                yield self._slates(asked[start : start + self.micro_batch], arm)
 
-    def _recommend(self, contexts: Sequence[Sequence[Entry]]) -> tuple[Recommender, Slates]:
+    def _recommend(
+        self, contexts: Sequence[Sequence[Entry]], arm: Arm | None
+    ) -> tuple[Recommender, Slates]:
         """The slates, and the model that gave them."""
-        trial = self.trial
+        experiment, trial = self.experiment, self.trial
+        if experiment is not None and arm == CHALLENGER and not experiment.over:
+            try:
+                return experiment.challenger, recommend(experiment.challenger, contexts, self.k)
+            except Exception as error:
+                experiment.failed(error)
         if trial is None:
             return self.recommender, recommend(self.recommender, contexts, self.k)
         if not trial.given_up:
@@ -224,11 +239,13 @@ class Pipeline:
                 self.notices.scoring_errors += 1
         return trial.previous, recommend(trial.previous, contexts, self.k)
 
-    def _slates(self, questions: Sequence[Question]) -> list[Output]:
-        recommender, slates = self._recommend([q.context for q in questions])
+    def _slates(self, questions: Sequence[Question], arm: Arm | None) -> list[Output]:
+        recommender, slates = self._recommend([q.context for q in questions], arm)
         if self.shadow is not None:
             self.shadow(questions, slates)
         ids = recommender.catalog.item_ids
+        experiment = self.experiment if arm is not None else None
+        named = experiment.name if experiment is not None else UNSET
         model, topic = recommender.fingerprint, self.predictions_topic
         emitted_at = time.time_ns() // 1_000_000
         notices = self.notices
@@ -262,14 +279,19 @@ class Pipeline:
                 known,
                 fallback,
                 q.in_order,
+                named,
+                arm or UNSET,
             )
             # Not the event's own key: where that differs it may be as large as a message can be.
             key = q.session_id.encode()
             source = q.id.rpartition("-")[0]
             value = encode_prediction(message)
             outputs.append(Output(topic, key, value, [], source))
+            hit = None
             if not q.erased:
                 # No slate was made for a click that began its session, or that came out of order.
                 clicked = q.context[-1].item if q.in_order and len(q.context) > 1 else None
-                self.slates.put(source, q.session_id, q.ts, value, clicked)
+                hit = self.slates.put(source, q.session_id, q.ts, value, clicked)
+            if experiment is not None and arm is not None:
+                experiment.clicked(arm, hit)
         return outputs

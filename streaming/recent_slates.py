@@ -43,6 +43,7 @@ class RecentSlates:
     >>> slates = RecentSlates(capacity=2, keep_ms=60_000)
     >>> slates.put("events-0", "ann", 1_000, b'{"items": ["mat", "lamp"]}')
     >>> slates.put("events-0", "ann", 2_000, b'{"items": ["rope"]}', clicked="lamp")
+    True
     >>> slates.find("ann"), slates.asked, slates.hits
     (b'{"items": ["rope"]}', 1, 1)
     """
@@ -62,8 +63,11 @@ class RecentSlates:
 
     def put(
         self, partition: str, session_id: str, ts: int, message: bytes, clicked: str | None = None
-    ) -> None:
+    ) -> bool | None:
         """Keeps the slate after an event, in place of the session's last one.
+
+        Returns:
+            Whether ``clicked`` stood in the last one; None where there is nothing to compare.
 
         Args:
             partition: the event's partition, ``topic-number``.
@@ -73,7 +77,7 @@ class RecentSlates:
                 began its session or came out of order: no slate was made for it.
         """
         if not self._capacity:
-            return
+            return None
         with self._lock:
             mine = self._partitions.setdefault(partition, _Partition())
             slates = mine.slates
@@ -87,9 +91,12 @@ class RecentSlates:
                 self._count -= 1
             if self._count > self._capacity:
                 self._evict()
-        if before is not None and clicked is not None:
-            self.asked += 1
-            self.hits += clicked in _decoder.decode(before[2]).items
+        if before is None or clicked is None:
+            return None
+        hit = clicked in _decoder.decode(before[2]).items
+        self.asked += 1
+        self.hits += hit
+        return hit
 
     def find(self, session_id: str) -> bytes | None:
         """The newest message of a session."""

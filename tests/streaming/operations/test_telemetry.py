@@ -17,6 +17,8 @@ from streaming.accounting import TERMS
 from streaming.config import KafkaSettings, StreamConfig
 from streaming.contexts import ContextSettings, PartitionContexts
 from streaming.dead_letters import DeadLetters
+from streaming.experiment import Experiment
+from streaming.experiment_settings import ExperimentSettings
 from streaming.health import Health
 from streaming.http_routes import FREE, Routes
 from streaming.http_server import HttpServer
@@ -65,6 +67,8 @@ def telemetry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Telemetry]:
         made.partitions[3] = partition(taken_ms=1)
         made.partitions[3].measure(7, 1)
         made.registry.register(shadow_without_a_process())
+        settings = ExperimentSettings(name="autumn", challenger="m")
+        made.registry.register(Experiment(settings, pipeline.recommender))
         http.serve(Routes(made.registry, health, pipeline.slates))
         yield made
 
@@ -94,7 +98,7 @@ def test_these_are_all_that_make_metrics() -> None:
     """Whoever makes more registers them in the fixture above, and so in the table."""
     source = ROOT / "streaming"
     makers = {p.name for p in source.rglob("*.py") if "prometheus_client" in p.read_text("utf-8")}
-    assert makers == {"telemetry.py", "http_routes.py", "shadow.py"}
+    assert makers == {"telemetry.py", "http_routes.py", "shadow.py", "experiment.py"}
 
 
 def test_every_metric_and_label_value_of_the_queries_is_there(telemetry: Telemetry) -> None:
