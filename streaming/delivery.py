@@ -14,6 +14,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import (
     FencedInstanceIdError,
     KafkaError,
+    KafkaTimeoutError,
     MessageSizeTooLargeError,
 )
 from kafka.structs import OffsetAndMetadata
@@ -40,6 +41,11 @@ class DeliveryError(Exception):
     """The outputs of a batch could not be delivered in time; nothing of it was committed."""
 
 
+def topics_of(outputs: Iterable[Output]) -> str:
+    """Their topics, for messages."""
+    return "topic " + ", ".join(sorted({repr(output.topic) for output in outputs}))
+
+
 class Delivery:
     """Sends the outputs of one batch after another and commits the offsets behind them.
 
@@ -60,12 +66,16 @@ class Delivery:
         self._producer = self._make_producer()
         self._sent: list[tuple[Output, Any]] = []
         self._failed: list[Output] = []
+        self._unreachable: dict[str, str] = {}  # topic: why the client could not even take a record
         self._refused = False  # the last commit; told once, not at every try
 
     def send(self, outputs: Iterable[Output]) -> None:
         """Hands outputs to the client; they are kept until :meth:`settle`."""
         producer, sent = self._producer, self._sent
         for output in outputs:
+            if output.topic in self._unreachable:
+                self._failed.append(output)
+                continue
             try:
                 future = producer.send(
                     output.topic, key=output.key, value=output.value, headers=output.headers
@@ -75,6 +85,9 @@ class Delivery:
             except KafkaError as e:
                 log.warning("cannot send to %s: %s", output.topic, e)
                 self._failed.append(output)
+                if isinstance(e, KafkaTimeoutError):
+                    # The client waited long already: not once more for every other record.
+                    self._unreachable[output.topic] = str(e)
             else:
                 sent.append((output, future))
 
@@ -93,10 +106,13 @@ class Delivery:
             if time.monotonic() >= deadline:
                 raise DeliveryError(
                     f"{len(self._failed)} messages could not be delivered within "
-                    f"{self._config.delivery_timeout_s:g} s ({reason}); nothing of them is "
-                    "committed, a restart goes on where the last commit stands"
+                    f"{self._config.delivery_timeout_s:g} s ({topics_of(self._failed)}: "
+                    f"{reason or '; '.join(self._unreachable.values())}); nothing of them is "
+                    "committed, a restart goes on where the last commit stands; check that the "
+                    "cluster is up, that the topic exists and that we may write to it"
                 )
             again, self._failed = self._failed, []
+            self._unreachable.clear()
             if reason is not None:
                 log.warning(
                     "%d messages were not delivered (%s): sending them again", len(again), reason

@@ -25,7 +25,7 @@ from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata
 from session_rec.errors import UserError
 from streaming.config import StreamConfig
 from streaming.dead_letters import DeadLetters
-from streaming.delivery import Delivery, DeliveryError
+from streaming.delivery import Delivery, DeliveryError, topics_of
 from streaming.fencing import fenced_instance, fenced_producer
 from streaming.kafka_clients import GROUP_MOVED_ON, make_admin
 from streaming.outputs import Output
@@ -203,8 +203,9 @@ class TransactionalDelivery(Delivery):
         if time.monotonic() >= deadline:
             raise DeliveryError(
                 f"{len(self._kept)} messages and their offsets could not be committed within "
-                f"{self._config.delivery_timeout_s:g} s ({error}); a restart finds out how the "
-                "transaction ended"
+                f"{self._config.delivery_timeout_s:g} s ({topics_of(self._kept)}: {error}); a "
+                "restart finds out how the transaction ended; check that the cluster is up, that "
+                "the topics exist and that we may write to them"
             ) from None
         log.warning("the transaction failed (%s): writing it again in a new one", error)
         self._close_producer(0)
