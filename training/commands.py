@@ -33,9 +33,9 @@ def train(
     kind: Annotated[
         str,
         typer.Argument(
-            help="Model kind: item2vec, transformer, vmis-knn …; or a table of the config's."
+            help="Model kind: two-stage, transformer, vmis-knn …; or a table of the config's."
         ),
-    ],
+    ] = "two-stage",
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of the job.")] = None,
     settings: Annotated[
         list[str] | None,

@@ -86,8 +86,8 @@ class TransformerConfig(SequenceTrainingConfig):
     """The Hugging Face body: causal GPT2, or bidirectional XLNet."""
     masking: Literal["clm", "mlm"] = "clm"
     """Training objective of Transformers4Rec: clm (next item, GPT2) or mlm (masked, XLNet)."""
-    n_layers: int = Field(default=2, ge=1)
-    """Transformer blocks."""
+    n_layers: int = Field(default=1, ge=1)
+    """Transformer blocks. On the rsc15 data one is as good as two, in two thirds of the time."""
     n_heads: int = Field(default=4, ge=1)
     """Attention heads of a block; divides ``d_model``."""
     dropout_residual: float = Field(default=0.2, ge=0, lt=1)

@@ -16,7 +16,7 @@ class TwoStageConfig(Config):
     """Which models find candidates, and how the network that ranks them is fitted."""
 
     parts: dict[str, dict[str, Any]] = Field(
-        default={"transformer": {}, "vmis-knn": {}, "sequential-rules": {}}
+        default={"transformer": {}, "gru4rec": {}, "vmis-knn": {}, "sequential-rules": {}}
     )
     """Name -> settings of a model; ``kind`` in them defaults to the name. The first is the main
     one."""
