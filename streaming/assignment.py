@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import MemberState
+
+from streaming.config import StreamConfig
+from streaming.fencing import fenced_instance, place_is_taken
+
+log = logging.getLogger(__name__)
 
 Change = tuple[str, list[TopicPartition]]
 
@@ -20,8 +26,9 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     next poll.
     """
 
-    def __init__(self, consumer: KafkaConsumer) -> None:
+    def __init__(self, consumer: KafkaConsumer, config: StreamConfig) -> None:
         self._consumer = consumer
+        self._config = config
         self._changes: deque[Change] = deque()
         self._member = False
 
@@ -31,26 +38,37 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             yield self._changes.popleft()
 
     def finish_join(self) -> None:
-        """Keeps a join from being left half done; call it between polls.
+        """Keeps a join from being left half done, and finds out what the client keeps to itself;
+        call it between polls.
 
         kafka-python 3.0.12: where a leader rejoins because its metadata changed and the poll's
         timeout ends meanwhile, the assignment it makes removes the reason for the join, so that no
-        later poll takes up the answer: no heartbeat and no commit ever again.
+        later poll takes up the answer: no heartbeat and no commit ever again. And where a heartbeat
+        is answered that another process has our ``group_instance_id``, it stops its heartbeats and
+        tells nobody: a process without events, and so without commits, would never know.
+
+        Raises:
+            FencedInstance: that is so.
         """
         coordinator = self._consumer._coordinator
         if coordinator.rebalance_in_progress():
             coordinator.request_rejoin()
+        if coordinator.stable() and not coordinator._heartbeat_enabled:
+            raise fenced_instance(self._config)
 
-    @property
-    def fenced(self) -> bool:
-        """Whether another process joined the group under our ``group_instance_id``; ask between
-        polls.
+    def join_anew(self) -> None:
+        """Joins the group anew after it did not know us: the next poll reports our partitions as
+        lost.
 
-        kafka-python 3.0.12 then stops its heartbeats and tells nobody: a process without events,
-        and so without commits, would never know.
+        Raises:
+            FencedInstance: a living process has our place.
         """
+        if place_is_taken(self._config):
+            raise fenced_instance(self._config)
+        log.warning("the group had forgotten this process: joining anew")
         coordinator = self._consumer._coordinator
-        return bool(coordinator.stable() and not coordinator._heartbeat_enabled)
+        coordinator.reset_generation()
+        coordinator.rejoining = False
 
     def settled(self) -> bool:
         """Whether we are a member of the group and have acted on all that it told us. It may have

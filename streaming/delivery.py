@@ -130,16 +130,23 @@ class Delivery:
             DeliveryError: the cluster does not take the commit within ``delivery_timeout_s``.
             Fenced: another process uses our ``group_instance_id``.
         """
-        try:
-            self._consumer.commit(offsets, timeout_ms=round(self._config.delivery_timeout_s * 1000))
-        except FencedInstanceIdError:
-            raise fenced_instance(self._config) from None
-        except GROUP_MOVED_ON as e:
-            return self._moved_on(e)
-        except KafkaError as e:
-            raise DeliveryError(f"the offsets could not be committed: {e}") from e
-        self._refused = False
-        return True
+        deadline = time.monotonic() + self._config.delivery_timeout_s
+        while True:
+            left_ms = round(max(deadline - time.monotonic(), 0.1) * 1000)
+            try:
+                self._consumer.commit(offsets, timeout_ms=left_ms)
+            except FencedInstanceIdError:
+                raise fenced_instance(self._config) from None
+            except GROUP_MOVED_ON as e:
+                return self._moved_on(e)
+            except KafkaError as e:
+                if not e.retriable or time.monotonic() >= deadline:
+                    raise DeliveryError(f"the offsets could not be committed: {e}") from e
+                log.warning("not committed yet: %s", e)
+                time.sleep(0.5)
+            else:
+                self._refused = False
+                return True
 
     def forget(self, source: str) -> None:
         """The partition ``topic-partition`` changed hands: nothing of it is to be sent again."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from broker_fixtures import Broker
+from kafka import KafkaConsumer
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from nursery import Nursery, Process, nursery
 from stream_support import Stage, click, expected_slates, toy_bundle
 from verdict import read_outputs
@@ -85,6 +87,32 @@ def test_a_zombie_without_events_ends_too(broker: Broker, tmp_path: Path) -> Non
         assert zombie.wait() == FENCED, zombie.log
         assert "give each process its own group_instance_id" in zombie.log.splitlines()[-1]
         assert heir.stop() == 0, heir.log
+
+
+def test_a_process_whose_place_is_free_again_joins_anew(broker: Broker, tmp_path: Path) -> None:
+    """A killed broker may come back with a dead member in our place; so does a heir that died."""
+    stage = Stage(broker, toy_bundle(tmp_path / "model"), partitions=1)
+    with nursery(tmp_path) as found:
+        stage.produce(clicks(40))
+        process = start(found, stage)
+        wait_committed(stage, 40, process)
+        heir = KafkaConsumer(
+            stage.events,
+            bootstrap_servers=broker.bootstrap_servers,
+            group_id=stage.group,
+            group_instance_id="one",
+            session_timeout_ms=6000,
+            enable_auto_commit=False,
+            partition_assignment_strategy=[CooperativeStickyAssignor],
+        )
+        while not heir.assignment():
+            heir.poll(timeout_ms=100, max_records=1)
+        heir.close(autocommit=False)  # a static member does not leave
+        process.wait_log("joining anew")
+        stage.produce(clicks(20, first=40))
+        wait_committed(stage, 60, process)
+        assert process.stop() == 0, process.log
+    once_each(stage)
 
 
 def test_a_transaction_open_for_too_long_is_written_again(

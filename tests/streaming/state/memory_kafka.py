@@ -13,6 +13,7 @@ from typing import Any
 from kafka import TopicPartition
 from kafka.errors import (
     CoordinatorNotAvailableError,
+    GroupAuthorizationFailedError,
     KafkaTimeoutError,
     NodeNotReadyError,
     RebalanceInProgressError,
@@ -55,6 +56,7 @@ FAULTS = (
     "kill before commit",  # everything is delivered, nothing committed
     "kill after commit",
     "refuse commit",  # the group rebalances
+    "delay commit",  # the coordinator is away for a moment
     "fail commit",  # the daemon gives up
     "fail poll",
 )
@@ -149,8 +151,10 @@ class Consumer:
             raise Killed
         if self.fault.at("refuse commit"):
             raise RebalanceInProgressError("not now")
+        if self.fault.at("delay commit"):
+            raise CoordinatorNotAvailableError("not yet")
         if self.fault.at("fail commit"):
-            raise CoordinatorNotAvailableError("not any more")
+            raise GroupAuthorizationFailedError("not any more")
         # Before it joins, a group's first commit is anyone's.
         if self._owned and any(self.cluster.owner[tp] != self.name for tp in offsets):
             raise RebalanceInProgressError("another member has it")

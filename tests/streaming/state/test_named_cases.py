@@ -214,6 +214,7 @@ def shop_with(drafts: list[Draft]) -> Shop:
         ("kill at send", False),
         ("kill before commit", False),
         ("kill after commit", False),
+        ("delay commit", True),
         ("fail commit", False),
     ],
 )
