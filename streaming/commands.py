@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from streaming.experiment_command import register as register_experiment
+from streaming.dead_letter_commands import register as register_dead_letters
 from streaming.replay_command import register as register_replay
 
 _ConfigOption = Annotated[
@@ -24,6 +26,8 @@ def register(app: typer.Typer) -> None:
     app.command("stream")(stream)
     app.command("play")(play)
     register_replay(app)
+    register_dead_letters(app)
+    register_experiment(app)
 
 
 def stream(
