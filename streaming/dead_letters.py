@@ -9,6 +9,8 @@ from streaming.outputs import Headers, Output
 
 #: Our headers start with this; the message's own headers come after them, unchanged.
 PREFIX = "session-rec."
+#: On a message that was sent back: how often it was. The one header of ours that is kept.
+REDRIVES = PREFIX + "redrives"
 
 #: Bytes that a record batch needs around one record, with our headers, at most.
 _OVERHEAD = 1024
@@ -42,7 +44,12 @@ class DeadLetters:
             (PREFIX + "offset", str(record.offset).encode()),
             (PREFIX + "timestamp", str(record.timestamp).encode()),
         ]
-        theirs: Headers = [(name, value or b"") for name, value in record.headers or ()]
+        # What an earlier letter said of the message would pass for what this one says.
+        theirs: Headers = [
+            (name, value or b"")
+            for name, value in record.headers or ()
+            if name == REDRIVES or not name.startswith(PREFIX)
+        ]
         source = f"{record.topic}-{record.partition}"
         value = record.value
         if value is None and record.key is None:

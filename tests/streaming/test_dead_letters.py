@@ -86,3 +86,15 @@ def test_a_null_stays_null_unless_there_is_nothing_else_to_send() -> None:
     assert (neither.key, neither.value) == (None, b"")
     assert dict(neither.headers)["session-rec.null-value"] == b"true"
     assert "session-rec.null-value" not in dict(letters.make(record(b"", None), "why").headers)
+
+
+def test_what_an_earlier_letter_said_does_not_pass_for_this_one() -> None:
+    old = [("session-rec.reason", b"old"), ("session-rec.truncated", b"9"), ("a", b"1")]
+    letter = DeadLetters("dead", 5_000).make(
+        record(b"v" * 6_000, headers=[*old, ("session-rec.redrives", b"2")]), "new"
+    )
+    headers = dict(letter.headers)
+    assert len(headers) == len(letter.headers)
+    assert headers["session-rec.reason"] == b"new"
+    assert headers["session-rec.truncated"] == b"6000"
+    assert (headers["a"], headers["session-rec.redrives"]) == (b"1", b"2")
