@@ -236,6 +236,23 @@ def test_what_fails_on_the_way_out_is_sent_in_the_end(kind: str, lives: bool) ->
     assert len(ids) == 5 + again.get(kind, 0)
 
 
+def test_while_a_commit_is_refused_nothing_more_is_taken() -> None:
+    """What a crash repeats stays one poll, however long the group takes."""
+    shop = shop_with(SHOP[:2])
+    tp, consumer = TopicPartition(EVENTS, 0), shop.consumers["one"]
+    shop.round("one", 9, Fault("refuse commit"))
+    for draft in SHOP[2:]:
+        shop.append(draft, 0)
+    shop.round("one", 9, Fault("refuse commit"))
+    assert (consumer.handed, shop.cluster.commits[tp].offset) == ([], 0)
+    shop.round("one", 9, FINE)
+    assert (consumer.handed, shop.cluster.commits[tp].offset) == ([], 2)
+    shop.round("one", 9, FINE)
+    assert (len(consumer.handed), shop.cluster.commits[tp].offset) == (3, 5)
+    assert len(shop.cluster.produced) == 5
+    shop.finish()
+
+
 def test_a_partition_that_moves_before_its_commit_is_predicted_twice_alike() -> None:
     """The first member could not commit: the second begins where the commit stands."""
     shop = shop_with(SHOP)
