@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +13,6 @@ import typer
 if TYPE_CHECKING:
     from streaming.config import PlayConfig
     from streaming.letters import Letter, LetterBox, Selection
-    from streaming.redrive import Tally
 
 dead_letters = typer.Typer(
     help="Messages that could not be used: list, show, send back.", no_args_is_help=True
@@ -65,6 +62,7 @@ def list_(
 
     from session_rec.console import err, out, write_json
     from streaming.letter_groups import Groups
+    from streaming.letter_lines import when
     from streaming.safe_text import safe_text
 
     selection = _selection(reason, source, since, until, newest=limit)
@@ -84,20 +82,16 @@ def list_(
             escape(safe_text(group.source)),
             f"{group.letters:,}",
             f"{group.cut:,}",
-            _time(group.first_ms),
-            _time(group.last_ms),
+            when(group.first_ms),
+            when(group.last_ms),
             group.newest,
         )
     if groups.letters:
         out.print(table)
-    err.print(
-        f"{groups.letters:,} letters in topic {settings.topics.dead_letters}; "
-        "look at one with: session-rec dead-letters show PARTITION:OFFSET"
-        if groups.letters
-        else f"no such letters in topic {settings.topics.dead_letters}",
-        markup=False,
-        highlight=False,
-    )
+    topic = settings.topics.dead_letters
+    said = f"{groups.letters:,} letters in topic {topic}; look at one with: "
+    said += "session-rec dead-letters show PARTITION:OFFSET"
+    _print(err, [said if groups.letters else f"no such letters in topic {topic}"])
     if json_out:
         write_json(json_out, groups.to_dict())
 
@@ -113,9 +107,12 @@ def show(
 
     What does not print is escaped; what is no UTF-8 is shown as a hex dump.
     """
+    from session_rec.console import out
+    from streaming.letter_lines import letter_lines
+
     with _opened(config, set_) as (_, box):
         for position in positions:
-            _show(box.one(position), most_bytes)
+            _print(out, [*letter_lines(box.one(position), most_bytes), ""])
 
 
 @dead_letters.command()
@@ -154,6 +151,7 @@ def redrive(
     from session_rec.console import err
     from session_rec.errors import UserError
     from streaming.kafka_clients import make_admin, make_producer
+    from streaming.letter_lines import tally_lines
     from streaming.preflight import check_topics
     from streaming.redrive import Plan, Tally, survey
     from streaming.redrive import redrive as send_back
@@ -166,7 +164,7 @@ def redrive(
         box.check(selection)
         with _watched(box, "looking") as seen:
             found = survey(_seen(box.read(selection), seen), plan)
-        _tell(found, "would be sent" if dry_run else "to be sent")
+        _print(err, tally_lines(found, "would be sent" if dry_run else "to be sent"))
         if dry_run or not found.count:
             return
         admin = make_admin(settings.kafka)
@@ -188,15 +186,12 @@ def redrive(
         finally:
             # What was handed over before an interruption is not taken back.
             producer.close(timeout=10)
-            _tell(done, "sent")
+            _print(err, tally_lines(done, "sent"))
             if not whole:
                 at = selection.begin | done.next_offset
                 places = "".join(f" --from {p}:{o}" for p, o in sorted(at.items()))
-                err.print(
-                    f"stopped before the end; to go on, give the same command and{places}",
-                    markup=False,
-                    highlight=False,
-                )
+                why = f"stopped before the end; to go on, give the same command and{places}"
+                _print(err, [why])
 
 
 def _selection(
@@ -262,58 +257,6 @@ def _seen(letters: Iterator[Letter], seen: Callable[[int], Any]) -> Iterator[Let
         seen(1)
 
 
-def _show(letter: Letter, most: int) -> None:
-    from session_rec.console import out
-    from streaming.safe_text import safe_block, safe_text
-
-    lines = [
-        f"letter {letter.position}, written {_time(letter.written_ms)}",
-        f"reason:  {safe_text(letter.reason)}",
-    ]
-    if letter.topic is not None:
-        lines.append(
-            f"from:    {safe_text(letter.topic)}, partition {letter.source_partition}, "
-            f"offset {letter.source_offset}, timestamp {_time(letter.timestamp_ms)}"
-        )
-    if letter.redrives:
-        lines.append(f"sent back {letter.redrives} times before")
-    for name, value in letter.notes.items():
-        if name not in ("reason", "topic", "partition", "offset", "timestamp", "redrives"):
-            lines.append(f"note:    {safe_text(name)} = {safe_text(value)}")
-    for name, value in letter.headers:
-        lines.append(f"header:  {safe_text(name)} = {safe_text(value[:most])}")
-    for name, data in (("key", letter.key), ("value", letter.value)):
-        size = "" if data is None else f" ({len(data):,} bytes)"
-        lines.append(f"{name}{size}:")
-        lines += [f"    {line}" for line in safe_block(data, most)]
+def _print(console: Any, lines: Iterable[str]) -> None:
     for line in lines:
-        out.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)
-    out.print()
-
-
-def _tell(tally: Tally, what: str) -> None:
-    from collections import Counter
-
-    from session_rec.console import err
-    from streaming.safe_text import safe_text
-
-    lines: Counter[tuple[str, str]] = Counter()
-    for (topic, reason), count in tally.sent.items():
-        lines[topic, re.sub(r"\d+", "N", reason)] += count
-    for (topic, reason), count in lines.most_common(20):
-        _line(err, f"{count:,} {what} to {safe_text(topic)}: {safe_text(reason)}")
-    for why, count in tally.skipped.items():
-        _line(err, f"{count:,} left out, {why}")
-    _line(err, f"{tally.count:,} letters {what}, {tally.skipped.total():,} left out")
-
-
-def _line(console: Any, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True, emoji=False)
-
-
-def _time(ms: int) -> str:
-    """UTC to the second; as a number where no calendar has it."""
-    try:
-        return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return str(ms)
+        console.print(line, markup=False, highlight=False, soft_wrap=True, emoji=False)
