@@ -50,10 +50,11 @@ def _constant(name: str) -> Any:
 
 
 _decoder = _PureDecoder()
+_quick = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
 
 
-def expected(data: bytes) -> Event | None:
-    """The event in ``data``, None where there is none.
+def expected(data: bytes, pure: bool = False) -> Event | None:
+    """The event in ``data``, None where there is none; ``pure`` by code that a fuzzer sees.
 
     Raises:
         Undecided: it depends on the parser.
@@ -63,7 +64,8 @@ def expected(data: bytes) -> Event | None:
     except UnicodeDecodeError:
         raise Undecided from None
     try:
-        found = _decoder.decode(text)
+        # Half a character in a value is found by the slow one alone.
+        found = (_decoder if pure or "\\u" in text else _quick).decode(text)
     except RecursionError:
         raise Undecided from None
     except ValueError:
@@ -116,7 +118,7 @@ def check(data: bytes) -> Event | None:
         event.session_id.encode(), event.item_id.encode(), event.type.encode()
         assert 0 <= event.ts <= MAX_TS_MS
     try:
-        want = expected(data)
+        want = expected(data, pure=True)
     except Undecided:
         return event
     assert event == want, f"decoded {event!r}, expected {want!r}"
