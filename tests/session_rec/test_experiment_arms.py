@@ -38,7 +38,7 @@ def test_with_a_larger_share_nobody_leaves_the_challenger(salt, session, one, ot
 
 
 @given(SALTS, st.sampled_from([0.01, 0.1, 0.5, 0.9]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_the_share_is_what_was_asked_for(salt: str, share: float):
     n = 2000
     off = sum(drawn(Arms(salt, share), n)) - n * share
@@ -47,7 +47,7 @@ def test_the_share_is_what_was_asked_for(salt: str, share: float):
 
 
 @given(SALTS, SALTS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_another_salt_draws_anew(one: str, other: str):
     n = 2000
     first, second = drawn(Arms(one, 0.5), n), drawn(Arms(other, 0.5), n)

@@ -228,7 +228,7 @@ def planted(rates: dict[str, float], sessions: int, seed: int, stay: float = 1.0
 
 
 def test_the_report_says_what_was_planted():
-    log = planted({CHAMPION: 0.2, CHALLENGER: 0.5}, 900, seed=5)
+    log = planted({CHAMPION: 0.2, CHALLENGER: 0.5}, 600, seed=5)
     report = summary(log)
     assert report.verdict == "ahead" and not report.warnings()
     assert report.sentence().startswith("challenger ahead: hr@2 +")
@@ -251,11 +251,11 @@ def test_the_report_says_what_was_planted():
 
 
 def test_other_verdicts_and_what_makes_them_worthless():
-    assert summary(planted({CHAMPION: 0.5, CHALLENGER: 0.2}, 700, 6)).verdict == "behind"
-    fair = planted({CHAMPION: 0.3, CHALLENGER: 0.3}, 1000, 7)
+    assert summary(planted({CHAMPION: 0.5, CHALLENGER: 0.2}, 500, 6)).verdict == "behind"
+    fair = planted({CHAMPION: 0.3, CHALLENGER: 0.3}, 700, 7)
     assert summary(fair).verdict == "undecided"
     assert "the draw is broken" in summary(fair, share=0.4).warnings()[0]
-    leaving = summary(planted({CHAMPION: 0.3, CHALLENGER: 0.3}, 900, 8, stay=0.6))
+    leaving = summary(planted({CHAMPION: 0.3, CHALLENGER: 0.3}, 700, 8, stay=0.5))
     assert "unlike sessions" in leaving.warnings()[0]
     assert DRAW_ALPHA < 0.05
 
