@@ -16,6 +16,8 @@ from training.two_stage.questions import RerankingData
 
 #: Candidates looked at together: bounds memory.
 _ROWS = 1 << 16
+#: Added to the deviations that features are divided by, of which some are 0.
+_LEAST_SCALE = 1e-6
 
 
 class _Network(nn.Module):
@@ -45,6 +47,12 @@ def fit_reranker(data: RerankingData, config: TwoStageConfig) -> Reranker:
         torch.manual_seed(config.seed)
         network = _Network(len(mean), config.hidden)
         _optimise(network, data, mean, scale, config)
+        # What was the same for every candidate taught nothing: its weights are those it began
+        # with, and what it is later would be taken for millions of deviations.
+        same = torch.from_numpy(scale <= 2 * _LEAST_SCALE)
+        with torch.no_grad():
+            network.linear.weight[:, same] = 0
+            network.hidden.weight[:, same] = 0
     return Reranker(
         mean,
         scale,
@@ -81,7 +89,7 @@ def _mean_and_scale(
     squares = np.zeros(features.shape[1])
     for i in starts:
         squares += ((features[i : i + _ROWS] - mean) ** 2).sum(axis=0)
-    scale = np.sqrt(squares / len(features)) + 1e-6
+    scale = np.sqrt(squares / len(features)) + _LEAST_SCALE
     return mean.astype(np.float32), scale.astype(np.float32)
 
 

@@ -89,6 +89,17 @@ def test_candidates_stand_above_all_other_items(tmp_path):
     assert scores[rows].min() > scores[others].max()
 
 
+def test_what_never_varied_while_it_learned_decides_nothing_later(tmp_path):
+    """Sessions of two clicks ask of one item only: of a second or third, of a look back, nothing
+    is learned, and a longer context must not be ranked by numbers drawn at random."""
+    starts = np.random.default_rng(6).integers(0, N, 600)
+    pairs = Ragged.from_lists([[int(s), int(s + 1) % N] for s in starts])
+    model = fitted(tmp_path, pairs, parts={"sequential-rules": {}, "popularity": {}}).predictor
+    asked = Ragged.from_lists([[4], [4, 5], [9, 3, 4, 5], [5, 4, 5]])
+    rows, _ = model.top_k(asked, 1)
+    assert rows[:, 0].tolist() == [5, 6, 6, 6]
+
+
 def test_without_an_answer_to_learn_from_the_first_part_leads(tmp_path):
     lonely = Ragged.from_lists([[0], [1], [1]])
     model = fitted(tmp_path, lonely, parts={"popularity": {}, "session-popularity": {}}).predictor
