@@ -3,15 +3,18 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SERVING := .venv-serving
+FUZZ := .venv-fuzz
+FUZZ_SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-serving soak mutants check format clean
+.PHONY: help demo test test-serving soak fuzz mutants check format clean
 
 help:
 	@echo "make demo          generate a shop, train, evaluate, stream: the whole of it (no Kafka needed)"
 	@echo "make test          run the tests"
 	@echo "make test-serving  prove the small install: load a model and stream without torch"
 	@echo "make soak          run the slow tests"
+	@echo "make fuzz          look for inputs that the event decoder gets wrong (FUZZ_SECONDS=300)"
 	@echo "make mutants       write deliberate bugs into a copy and see the tests notice each"
 	@echo "make check         ruff, mypy, import-linter"
 
@@ -34,6 +37,10 @@ check: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+fuzz: $(FUZZ)/.installed
+	$(FUZZ)/bin/python tests/fuzz/fuzz_decoder.py $(FUZZ)/corpus -max_total_time=$(FUZZ_SECONDS) \
+		-max_len=1200 -dict=tests/fuzz/event.dict -artifact_prefix=$(FUZZ)/ -print_final_stats=1
+
 mutants: $(VENV)/.installed
 	$(BIN)/python tests/mutants/run.py
 
@@ -42,7 +49,7 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(SERVING) runs
+	rm -rf $(VENV) $(SERVING) $(FUZZ) runs
 
 # The stamp is written last: an install that was cut short is done again.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -56,6 +63,14 @@ $(SERVING)/.installed: pyproject.toml constraints-serving.txt $(shell find sessi
 	@rm -rf $(SERVING) build && $(PYTHON) -m venv $(SERVING)
 	$(SERVING)/bin/python -m pip install --disable-pip-version-check -q -c constraints-serving.txt .
 	@rm -rf build
+	@touch $@
+
+# atheris is libFuzzer for Python: it stays out of the other environments.
+$(FUZZ)/.installed: constraints-serving.txt
+	@$(call need_python)
+	@rm -rf $(FUZZ) && $(PYTHON) -m venv $(FUZZ)
+	$(FUZZ)/bin/python -m pip install --disable-pip-version-check -q -c constraints-serving.txt \
+		atheris==3.0.0 msgspec numpy onnxruntime pydantic safetensors
 	@touch $@
 
 define need_python

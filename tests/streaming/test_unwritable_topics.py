@@ -51,7 +51,7 @@ def test_many_letters_for_a_topic_that_is_gone_wait_once_not_each(
 def test_a_topic_deleted_while_running(broker: Broker, model: Path, delivery: str) -> None:
     stage = Stage(broker, model, partitions=1)
     stage.produce([click("s1", "i01", NOW), (b"s1", b"{first", NOW)])
-    with stage.daemon(delivery=delivery, delivery_timeout_s=3) as daemon:
+    with stage.daemon(delivery=delivery, delivery_timeout_s=2) as daemon:
         stage.wait_committed(2)
         stage.broker.admin.delete_topics([stage.dead_letters])
         stage.produce([click("s1", "i02", NOW + 1), (b"s1", b"{second", NOW + 1)])
@@ -59,6 +59,8 @@ def test_a_topic_deleted_while_running(broker: Broker, model: Path, delivery: st
     last = daemon.lines[-1]
     assert f"'{stage.dead_letters}'" in last and "Traceback" not in daemon.log
     assert 2 <= stage.committed() < 4
+    if delivery == "exactly-once":
+        return
 
     # With the topic back, a restart goes on and has the letter.
     stage.dead_letters = stage.broker.topic(1, prefix="dead")
