@@ -130,15 +130,22 @@ class SnapshotWriter:
         self._write(msgspec.msgpack.encode(header))
 
     def save(self, session: LiveSession) -> None:
-        """Writes one session."""
+        """Writes one session. What goes wrong is raised by :meth:`place`: this is called in the
+        middle of a batch, which a full disk must not end."""
+        if self._error is not None:
+            return
         self._hashes.append(hash(session.session_id))
         self._positions.append(self._at)
         self._count += 1
-        self._write(session.pack())
+        try:
+            self._write(session.pack())
+        except OSError as e:
+            self._error = e
 
     def erase(self, sessions: dict[str, int]) -> None:
         """Overwrites sessions that were written, and notes the tombstones of those that were not
         yet: their sessions must not be saved any more."""
+        self._check()
         self._file.flush()
         hashes = np.array(self._hashes, np.int64)
         for name, offset in sessions.items():
@@ -152,6 +159,7 @@ class SnapshotWriter:
 
     def place(self) -> None:
         """Makes the file durable and gives it its name, in the background."""
+        self._check()
         self._write(_END.pack(_KIND_END, self._count))
         self._file.flush()
         self._thread = threading.Thread(target=self._place, daemon=True)
@@ -184,6 +192,10 @@ class SnapshotWriter:
             self._file.close()
         self._tmp.unlink(missing_ok=True)
 
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
     def _write(self, payload: bytes) -> None:
         self._at += self._file.write(_frame(payload))
 
@@ -192,10 +204,18 @@ class SnapshotWriter:
             os.fsync(self._file.fileno())
             self._file.close()
             os.rename(self._tmp, self._path)
-            sync_directory(self._path.parent)
-            self._placed = Snapshot(self._path, self._offset, self._hashes, self._positions)
         except OSError as e:
             self._error = e
+            return
+        try:
+            sync_directory(self._path.parent)
+        except OSError as e:
+            # Nobody would know of what is in it, and so nobody erase it there.
+            with suppress(OSError):
+                self._path.unlink()
+            self._error = e
+            return
+        self._placed = Snapshot(self._path, self._offset, self._hashes, self._positions)
 
 
 def read(

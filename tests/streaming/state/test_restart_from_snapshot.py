@@ -20,13 +20,14 @@ from test_named_cases import SHOP
 from session_rec.errors import UserError
 from session_rec.events import Event
 from session_rec.sessions import SessionRules
-from streaming import snapshot_store
+from streaming import snapshot_store, snapshots
 from streaming.accounting import Notices
 from streaming.config import StreamConfig
-from streaming.contexts import ContextSettings, PartitionContexts
+from streaming.contexts import ContextSettings, Fate, PartitionContexts
 from streaming.pipeline import Partition
 from streaming.positions import Stand
 from streaming.snapshot_store import SnapshotStore
+from streaming.snapshots import SnapshotWriter
 
 TP = TopicPartition(EVENTS, 0)
 ERASE = Draft("erasure", "a")
@@ -201,6 +202,44 @@ def test_a_full_disk_stops_nothing(
     held.close()
     assert "No space left" in caplog.text
     assert [p.name for p in tmp_path.iterdir()] == ["lock"]
+
+
+def test_a_disk_that_fills_up_under_an_event_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who is about to change is saved first, in the middle of a batch."""
+    held, ours = store(tmp_path), partition()
+    ours.contexts.add(Event("a", "x", 1), 7)
+    ours.committed = 8
+    held.step({TP: ours})
+    with monkeypatch.context() as patch:
+        full = mock.Mock(side_effect=OSError(28, "No space left on device"))
+        patch.setattr(SnapshotWriter, "_write", full)
+        assert ours.contexts.add(Event("a", "y", 2), 8) is Fate.NEWEST
+        assert full.called
+    for _ in range(3):
+        held.step({TP: ours})
+    assert "No space left" in caplog.text and not held.busy
+    assert [p.name for p in tmp_path.iterdir()] == ["lock"]
+    assert [e.item for e in ours.contexts.context("a")] == ["x", "y"]
+    held.close()
+
+
+def test_a_file_whose_name_is_not_durable_goes_so_that_none_is_left_unerased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, ours = store(tmp_path), partition()
+    ours.contexts.add(Event("ann-of-kent", "x", 1), 7)
+    ours.committed = 8
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            snapshots, "sync_directory", mock.Mock(side_effect=OSError(5, "Input/output error"))
+        )
+        held.write_all({TP: ours})
+    held.erase(TP, {"ann-of-kent": 8})
+    left = b"".join(p.read_bytes() for p in tmp_path.iterdir())
+    held.close()
+    assert b"ann-of-kent" not in left
 
 
 def test_an_erasure_that_no_disk_can_carry_out_is_not_passed_over(
