@@ -37,7 +37,7 @@ class Recipe:
     @property
     def config_hash(self) -> str:
         """12 hex digits of kind and settings; seeds of one recipe share them."""
-        settings = {k: v for k, v in self.settings.model_dump(mode="json").items() if k != "seed"}
+        settings = _without_seed(self.settings.model_dump(mode="json"))
         encoded = msgspec.json.encode({"kind": self.kind, "settings": settings}, order="sorted")
         return hashlib.sha256(encoded).hexdigest()[:12]
 
@@ -82,9 +82,30 @@ def _recipe(
     kind = str(table.pop("kind", name))
     fields = model_config(kind)
     notes = []
-    if seed is not None and "seed" in fields.model_fields:
-        table["seed"] = seed
-    if not has_clock and table.get(_HALF_LIFE):
-        notes.append(f"{name}: {_HALF_LIFE} = {table[_HALF_LIFE]} switched off: ts is no clock")
-        table[_HALF_LIFE] = 0.0
+    for place, part_kind, part in [(name, kind, table), *_parts(name, table)]:
+        if seed is not None and "seed" in model_config(part_kind).model_fields:
+            part["seed"] = seed
+        if not has_clock and part.get(_HALF_LIFE):
+            notes.append(f"{place}: {_HALF_LIFE} = {part[_HALF_LIFE]} switched off: ts is no clock")
+            part[_HALF_LIFE] = 0.0
     return Recipe(name, kind, parse_config(table, fields, f"{where} [{name}]"), tuple(notes))
+
+
+def _parts(name: str, table: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Where each part of a two-stage recipe stands, its kind, and its settings, to be changed."""
+    parts = table.get("parts")
+    if not isinstance(parts, dict) or not all(isinstance(p, dict) for p in parts.values()):
+        return []  # the settings class says what is wrong with them
+    table["parts"] = {part: dict(settings) for part, settings in parts.items()}
+    return [
+        (f"{name}.parts.{part}", str(settings.get("kind", part)), settings)
+        for part, settings in table["parts"].items()
+    ]
+
+
+def _without_seed(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without their seed and those of the parts."""
+    kept = {k: v for k, v in settings.items() if k != "seed"}
+    if isinstance(kept.get("parts"), dict):
+        kept["parts"] = {name: _without_seed(part) for name, part in kept["parts"].items()}
+    return kept

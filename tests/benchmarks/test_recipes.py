@@ -46,6 +46,25 @@ def test_half_lives_are_switched_off_without_a_clock(recipes):
     assert "switched off: ts is no clock" in without.notes[0]
 
 
+def test_parts_get_the_seed_and_lose_their_clocks_too(recipes):
+    text = """
+[blend]
+kind = "two-stage"
+parts.item2vec.epochs = 2
+parts.neighbours = { kind = "vmis-knn", recency_half_life_days = 3.0 }
+"""
+    (one,), (other,) = recipes(text, seed=4), recipes(text, seed=5, has_clock=False)
+    assert one.seed == 4
+    assert one.settings.parts["item2vec"] == {"epochs": 2, "seed": 4}
+    assert one.settings.parts["neighbours"]["recency_half_life_days"] == 3.0
+    assert one.notes == ()
+    assert other.settings.parts["neighbours"]["recency_half_life_days"] == 0.0
+    assert other.notes == (
+        "blend.parts.neighbours: recency_half_life_days = 3.0 switched off: ts is no clock",
+    )
+    assert recipes(text, seed=6)[0].config_hash == one.config_hash != other.config_hash
+
+
 @pytest.mark.parametrize(
     "text,models,sentence",
     [
