@@ -130,13 +130,19 @@ class SnapshotStore:
 
     def write_all(self, partitions: Partitions) -> None:
         """Writes a snapshot of what is committed of each partition, so that a restart reads
-        nothing again."""
+        nothing again. It takes half of ``shutdown_timeout_s`` at most: the group must be left in
+        time, too."""
         self.abort()
+        deadline = time.monotonic() + self._config.shutdown_timeout_s / 2
         try:
             for tp, partition in partitions.items():
                 if self._wants(tp, partition):
                     self._start(tp, partition.contexts)
                     while self._writing is not None:
+                        if time.monotonic() >= deadline and not self._writing.writer.placing:
+                            log.warning("no time is left to write snapshots: the last ones stay")
+                            self.abort()
+                            return
                         self._go_on(wait=True)
         except OSError as e:
             log.warning("no snapshot of the state can be kept in %s: %s", self._dir, e)

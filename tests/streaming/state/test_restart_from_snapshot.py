@@ -242,6 +242,25 @@ def test_a_file_whose_name_is_not_durable_goes_so_that_none_is_left_unerased(
     assert b"ann-of-kent" not in left
 
 
+def test_snapshots_that_take_too_long_keep_nobody_from_leaving_the_group(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = StreamConfig(model="toy", shutdown_timeout_s=1e-6)  # type: ignore[arg-type]
+    held = SnapshotStore(tmp_path, config, SETTINGS, lambda: "id-1", Notices())
+    ours = partition()
+    held.step({TP: ours})
+    while held.busy:
+        held.step({TP: ours})
+    before = (tmp_path / "events-0.state").read_bytes()
+    ours.contexts.add(Event("a", "x", 1), 7)
+    ours.committed = 8
+    held.write_all({TP: ours})
+    assert "no time is left" in caplog.text and not held.busy
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["events-0.state", "lock"]
+    assert (tmp_path / "events-0.state").read_bytes() == before
+    held.close()
+
+
 def test_an_erasure_that_no_disk_can_carry_out_is_not_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
