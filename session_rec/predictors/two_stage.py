@@ -42,7 +42,7 @@ class TwoStageSettings(Config):
     depth: int
     """Items taken from each part."""
     max_length: int
-    """Newest items of a context that the re-ranker reads."""
+    """Newest items of a context that are read."""
     parts: list[PartSettings]
     """The models that retrieve, the main one first."""
 
@@ -58,7 +58,8 @@ class TwoStage(Predictor):
         reranker: ranks the candidates.
         facts: what training says of each item.
         depth: items taken from each part.
-        max_length: newest items of a context that the re-ranker reads.
+        max_length: newest items of a context that are read, by the parts too: as when the
+            re-ranker was fitted.
 
     Raises:
         BundleError: the re-ranker was made for other parts.
@@ -107,6 +108,7 @@ class TwoStage(Predictor):
         return self._parts
 
     def score(self, contexts: Ragged) -> NDArray[np.float32]:
+        contexts = contexts.newest(self._max_length)
         of_parts = [part.score(contexts) for part in self._parts.values()]
         scores = np.empty((len(contexts), self.n_items), np.float32)
         for b, (rows, own) in enumerate(self._ranked(contexts, of_parts)):
@@ -117,6 +119,7 @@ class TwoStage(Predictor):
     def top_k(
         self, contexts: Ragged, k: int, blocked: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        contexts = contexts.newest(self._max_length)
         of_parts = [part.score(contexts) for part in self._parts.values()]
         slates = np.full((len(contexts), k), -1, np.int32)
         best = np.full((len(contexts), k), -np.inf, np.float32)
@@ -140,8 +143,8 @@ class TwoStage(Predictor):
     def _ranked(
         self, contexts: Ragged, of_parts: list[NDArray[np.float32]]
     ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Of each context the candidates, ascending rows int64 [C], and their scores."""
-        newest = contexts.newest(self._max_length)
+        """Of each context, cut already, the candidates, ascending rows int64 [C], and their
+        scores."""
         logits = [part.logits for part in self._parts.values()]
         best = [top_k(s, min(self._depth, self.n_items)) for s in of_parts]
         found = [
@@ -149,7 +152,7 @@ class TwoStage(Predictor):
                 [s[b] for s in of_parts],
                 [(rows[b], values[b]) for rows, values in best],
                 logits,
-                newest.sequence(b),
+                contexts.sequence(b),
                 self._facts,
                 self._vectors,
             )

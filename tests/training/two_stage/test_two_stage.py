@@ -7,9 +7,11 @@ import pytest
 
 from session_rec import Ragged
 from session_rec.errors import BundleError, ConfigError
+from session_rec.predictors.candidates import feature_names
 from session_rec.predictors.item_facts import ItemFacts
 from session_rec.predictors.popularity import Popularity
 from session_rec.predictors.reranker import Reranker
+from session_rec.predictors.session_popularity import SessionPopularity
 from session_rec.predictors.two_stage import TwoStage
 from training.fitters import FitData, fit_model
 from training.two_stage.config import TwoStageConfig
@@ -98,6 +100,20 @@ def test_what_never_varied_while_it_learned_decides_nothing_later(tmp_path):
     asked = Ragged.from_lists([[4], [4, 5], [9, 3, 4, 5], [5, 4, 5]])
     rows, _ = model.top_k(asked, 1)
     assert rows[:, 0].tolist() == [5, 6, 6, 6]
+
+
+def test_parts_read_no_more_of_a_context_than_when_the_network_learned():
+    clicks = Ragged.from_lists([[1, 2, 3, 4]])
+    part = SessionPopularity.fit(clicks, 6)
+    names = feature_names(["session-popularity"])
+    of_part = np.array([name.startswith("session-popularity.") for name in names], np.float32)
+    zero = np.zeros(len(names), np.float32)
+    net = Reranker(zero, zero + 1, of_part, zero[:, None], zero[:1], zero[:1])
+    model = TwoStage({"session-popularity": part}, net, ItemFacts.fit(clicks, 6), 6, 3)
+    long, cut = Ragged.from_lists([[5, 5, 5, 1, 2, 3]]), Ragged.from_lists([[1, 2, 3]])
+    np.testing.assert_array_equal(model.score(long), model.score(cut))
+    for of_long, of_cut in zip(model.top_k(long, 4), model.top_k(cut, 4), strict=True):
+        np.testing.assert_array_equal(of_long, of_cut)
 
 
 def test_without_an_answer_to_learn_from_the_first_part_leads(tmp_path):
