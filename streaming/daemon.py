@@ -13,7 +13,6 @@ from kafka.errors import (
     BrokerResponseError,
     FencedInstanceIdError,
     KafkaError,
-    KafkaTimeoutError,
     OffsetOutOfRangeError,
 )
 
@@ -125,8 +124,8 @@ class Daemon:
                     self._assignment.join_anew()
             self._drain()
             self._state.save(self._partitions)
-        except KafkaTimeoutError as e:
-            raise DeliveryError(f"the cluster did not answer in time: {e}") from None
+        except KafkaError as e:
+            raise (DeliveryError(f"no answer in time: {e}") if e.retriable else e) from None
         finally:
             self._models.stop()
             self._state.close()

@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 #: Seconds after which the client gives a record back to us, so that we may tell and try again.
 _CLIENT_TIMEOUT_S = 15.0
 
+#: Seconds after which one try of anything is given up. kafka-python 3.0.12 can lose a request to a
+#: broker that goes away, and then waits for its answer for ever: only a new producer helps.
+TRY_S = 20.0
+
 #: Every batch ends with a flush, which does not linger: a lone event waits for nothing. Under load
 #: records gather meanwhile, for a request costs far more than a record.
 _LINGER_MS = 10
@@ -44,6 +48,11 @@ class DeliveryError(Exception):
 def topics_of(outputs: Iterable[Output]) -> str:
     """Their topics, for messages."""
     return "topic " + ", ".join(sorted({repr(output.topic) for output in outputs}))
+
+
+def left(deadline: float) -> float:
+    """Seconds that one try may take."""
+    return min(max(deadline - time.monotonic(), 0.1), TRY_S)
 
 
 class Delivery:
@@ -132,9 +141,8 @@ class Delivery:
         """
         deadline = time.monotonic() + self._config.delivery_timeout_s
         while True:
-            left_ms = round(max(deadline - time.monotonic(), 0.1) * 1000)
             try:
-                self._consumer.commit(offsets, timeout_ms=left_ms)
+                self._consumer.commit(offsets, timeout_ms=round(left(deadline) * 1000))
             except FencedInstanceIdError:
                 raise fenced_instance(self._config) from None
             except GROUP_MOVED_ON as e:
@@ -173,7 +181,7 @@ class Delivery:
         """Collects what was not delivered into ``_failed``; returns a reason to try anew."""
         reason = None
         try:
-            self._producer.flush(timeout=max(deadline - time.monotonic(), 0.1))
+            self._producer.flush(timeout=left(deadline))
         except KafkaError as e:
             reason = str(e)
         sent, self._sent = self._sent, []

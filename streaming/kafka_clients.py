@@ -24,6 +24,8 @@ from streaming.config import KafkaSettings, StreamConfig
 from streaming.header_names import accept_any_header_name
 from streaming.tls_files import certificate_refused, check_tls_files
 
+log = logging.getLogger(__name__)
+
 C = TypeVar("C")
 
 accept_any_header_name()
@@ -35,6 +37,8 @@ _ATTEMPT_MS = 2500
 #: The largest record that our producers send, bytes; the client's own default, said here because
 #: dead letters are cut to it.
 MAX_REQUEST_BYTES = 1_048_576
+
+_AGAIN_S = 0.5  #: between two tries
 
 #: Why a commit is refused where the group has other members, or a newer generation, by now.
 GROUP_MOVED_ON = (
@@ -71,6 +75,24 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
             if path is not None:
                 options[name] = str(path)
     return options
+
+
+def patiently(ask: Callable[[float], C], timeout_s: float) -> C:
+    """What ``ask`` returns, given the milliseconds that are left; asked again while the cluster is
+    away, for ``timeout_s``.
+
+    Raises:
+        KafkaError: what went wrong at last, or what does not go away.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return ask(max(deadline - time.monotonic(), 0.1) * 1000)
+        except KafkaError as e:
+            if isinstance(e, GROUP_MOVED_ON) or not e.retriable or time.monotonic() >= deadline:
+                raise
+            log.warning("asking again: %s", e)
+            time.sleep(_AGAIN_S)
 
 
 def make_admin(kafka: KafkaSettings) -> KafkaAdminClient:

@@ -8,51 +8,16 @@ from typing import Any
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from session_rec.errors import UserError
+from streaming.commit_metadata import DECIDE_STATE, CommitMetadata
 from streaming.config import StreamConfig
 from streaming.contexts import ContextSettings, PartitionContexts
-from streaming.kafka_clients import GROUP_MOVED_ON, make_reader
+from streaming.kafka_clients import GROUP_MOVED_ON, make_reader, patiently
 
 log = logging.getLogger(__name__)
-
-
-class CommitMetadata(msgspec.Struct, frozen=True):
-    """What stands beside a committed offset.
-
-    What came later than the first release is UNSET in commits of before, and then not compared.
-    An older reader passes over what it does not know, so that ``v`` is still 1.
-
-    Attributes:
-        rebuild_from: reading ``[rebuild_from, committed)`` gives the state at the commit.
-        stream_time: stream time just before ``rebuild_from``, milliseconds.
-        rules: fingerprint of the session rules.
-        lateness: allowed lateness, milliseconds.
-        idle: ``pairs_idle_s`` in milliseconds; None under rules that have a clock.
-        skew: ``max_future_skew_s`` in milliseconds; None where the check is off.
-        bots: ``bot_span_s`` in milliseconds.
-        v: version of this metadata; grows when a reader must change.
-    """
-
-    rebuild_from: int
-    stream_time: int | None
-    rules: str
-    lateness: int
-    idle: int | msgspec.UnsetType | None = msgspec.UNSET
-    skew: int | msgspec.UnsetType | None = msgspec.UNSET
-    bots: int | msgspec.UnsetType = msgspec.UNSET
-    v: int = 1
-
-
-#: What of the metadata decides the state that reading back gives; the setting it comes from.
-_DECIDE_STATE = {
-    "rules": "session rules",
-    "lateness": "allowed_lateness_s",
-    "idle": "pairs_idle_s",
-    "skew": "max_future_skew_s",
-}
 
 
 @dataclass(frozen=True)
@@ -108,8 +73,6 @@ class Positions:
         self._consumer = consumer
         self._config = config
         self._settings = settings
-        # Here, too, a cluster that is away for a while is waited for.
-        self._timeout_ms = round(config.delivery_timeout_s * 1000)
 
     def commit_entry(self, contexts: PartitionContexts) -> OffsetAndMetadata:
         """The commit that stands for all records handed to ``contexts``."""
@@ -138,7 +101,7 @@ class Positions:
             position = self._by_time(tp, start)
             entries[tp] = self._entry(start, position.read_from, None)
         try:
-            self._consumer.commit(entries, timeout_ms=self._timeout_ms)
+            self._ask("commit", entries)
         except GROUP_MOVED_ON as e:
             log.info("the group %s began elsewhere meanwhile (%s)", self._config.group_id, e)
             return
@@ -160,8 +123,8 @@ class Positions:
         Raises:
             UserError: the committed offset expired, and loss is not accepted.
         """
-        begin = self._consumer.beginning_offsets([tp], timeout_ms=self._timeout_ms)[tp]
-        end = self._consumer.end_offsets([tp], timeout_ms=self._timeout_ms)[tp]
+        begin = self._ask("beginning_offsets", [tp])[tp]
+        end = self._ask("end_offsets", [tp])[tp]
         committed = self._committed(tp)
         if committed is None:
             # The group has commits elsewhere (first_commit), so this partition is new.
@@ -247,7 +210,7 @@ class Positions:
         ]
         if "bots" in changed:
             log.warning("%s: bot_span_s was another at the last commit", _name(tp))
-        if matter := [setting for name, setting in _DECIDE_STATE.items() if name in changed]:
+        if matter := [setting for name, setting in DECIDE_STATE.items() if name in changed]:
             log.warning(
                 "%s: the last commit was made under other settings (%s), reading back by time",
                 _name(tp),
@@ -256,19 +219,31 @@ class Positions:
             return None
         return metadata
 
+    def _ask(self, what: str, *args: Any, **more: Any) -> Any:
+        """What the consumer's method of that name returns, once the cluster is there."""
+        ask = getattr(self._consumer, what)
+        return patiently(
+            lambda ms: ask(*args, timeout_ms=ms, **more), self._config.delivery_timeout_s
+        )
+
     def _committed(self, tp: TopicPartition) -> OffsetAndMetadata | None:
-        found = self._consumer.committed(tp, metadata=True, timeout_ms=self._timeout_ms)
+        try:
+            found = self._ask("committed", tp, metadata=True)
+        except KafkaTimeoutError:
+            raise KafkaTimeoutError(
+                f"no committed offset of {_name(tp)}: its coordinator is away, or a transaction on "
+                "it never ended (kafka-transactions.sh find-hanging tells)"
+            ) from None
         return None if found is None or found.offset < 0 else found
 
     def _starts(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        consumer = self._consumer
         if self._config.start == "earliest":
-            return dict(consumer.beginning_offsets(partitions, timeout_ms=self._timeout_ms))
-        ends = dict(consumer.end_offsets(partitions, timeout_ms=self._timeout_ms))
+            return dict(self._ask("beginning_offsets", partitions))
+        ends = dict(self._ask("end_offsets", partitions))
         start_ms = self._config.start_ms
         if start_ms is None:
             return ends
-        found = consumer.offsets_for_times(dict.fromkeys(partitions, start_ms), self._timeout_ms)
+        found = self._ask("offsets_for_times", dict.fromkeys(partitions, start_ms))
         return {tp: found[tp].offset if found.get(tp) else ends[tp] for tp in partitions}
 
     def _by_time(self, tp: TopicPartition, offset: int) -> Position:
@@ -279,12 +254,12 @@ class Positions:
         # An event is ahead of its record by the allowed skew at most.
         skew = self._config.max_future_skew_ms or 0
         since = max(newest - self._settings.reach_ms - skew, 0)
-        found = self._consumer.offsets_for_times({tp: since}, self._timeout_ms).get(tp)
+        found = self._ask("offsets_for_times", {tp: since}).get(tp)
         return Position(min(found.offset, offset) if found else offset, offset)
 
     def _timestamp_before(self, tp: TopicPartition, offset: int) -> int | None:
         """Timestamp of the last record before ``offset``, milliseconds; None if there is none."""
-        begin = self._consumer.beginning_offsets([tp], timeout_ms=self._timeout_ms)[tp]
+        begin = self._ask("beginning_offsets", [tp])[tp]
         if begin >= offset:
             return None
         reader = make_reader(self._config.kafka)

@@ -25,9 +25,9 @@ from kafka.structs import ConsumerGroupMetadata, MemberState, OffsetAndMetadata
 from session_rec.errors import UserError
 from streaming.config import StreamConfig
 from streaming.dead_letters import DeadLetters
-from streaming.delivery import Delivery, DeliveryError, topics_of
+from streaming.delivery import Delivery, DeliveryError, left, topics_of
 from streaming.fencing import fenced_instance, fenced_producer
-from streaming.kafka_clients import GROUP_MOVED_ON, make_admin
+from streaming.kafka_clients import GROUP_MOVED_ON, make_admin, patiently
 from streaming.outputs import Output
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ class TransactionalDelivery(Delivery):
         futures = [
             producer.send(o.topic, key=o.key, value=o.value, headers=o.headers) for o in self._kept
         ]
-        self._producer.flush(timeout=_left(deadline))
+        self._producer.flush(timeout=left(deadline))
         reasons = [
             future.exception or KafkaTimeoutError("no answer")
             for future in futures
@@ -174,7 +174,7 @@ class TransactionalDelivery(Delivery):
         """What the producer's own methods do, but not without an end."""
         result = begin()
         self._producer._sender.wakeup()
-        if not result.wait(timeout_ms=_left(deadline) * 1000):
+        if not result.wait(timeout_ms=left(deadline) * 1000):
             raise KafkaTimeoutError("no answer")
 
     def _abort(self, deadline: float) -> None:
@@ -250,9 +250,12 @@ class TransactionalDelivery(Delivery):
 
     def _took_place(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> bool:
         """Whether the group has these offsets; asked once nothing of ours is under way."""
-        timeout_ms = self._config.delivery_timeout_s * 1000
         for tp, entry in offsets.items():
-            found = self._consumer.committed(tp, timeout_ms=timeout_ms)
+
+            def ask(left_ms: float, tp: TopicPartition = tp) -> Any:
+                return self._consumer.committed(tp, timeout_ms=left_ms)
+
+            found = patiently(ask, self._config.delivery_timeout_s)
             if found is None or found < entry.offset:
                 return False
         return True
@@ -286,7 +289,3 @@ class TransactionalDelivery(Delivery):
                     raise DeliveryError(f"no new transaction can be begun: {e}") from None
                 log.warning("no new transaction yet: %s", e)
                 time.sleep(_PAUSE_S)
-
-
-def _left(deadline: float) -> float:
-    return max(deadline - time.monotonic(), 0.1)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import random
 import re
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
-from kafka import KafkaProducer
+from cluster import add_one_each, let_commits_end, lost_partitions, members
 from load import Feeder
 from nursery import Nursery, Process
 from restartable_broker import RestartableBroker
 from stages import PLACES, REBALANCE, STAGES, stage_of
-from stream_support import Stage, click
+from stream_support import Stage
 from verdict import Verdict, compare, read_outputs, tally, undisturbed
 
 from streaming.fencing import FENCED
+from streaming.shutdown import DEADLINE_PASSED
 
 #: Records per poll: small, so that many batches are under way when something is killed.
 POLL = 20
 _HIT_S = 180.0  #: for a daemon to reach the place where it is to be killed; a busy one is slow
 _READY_S = 600.0
-_FINALE_MS = 1_800_000_000_000
 
 
 class Campaign:
@@ -57,6 +58,7 @@ class Campaign:
         self._aimed: list[str] = []
         self._hit: list[str] = []
         self._bounces = self._added = self._removed = self._lost = 0
+        self._undrained = 0  # stopped before everything was committed, which is as good as a kill
         self.ended: list[tuple[str, int]] = []  # by themselves, and started again
         self._feeder = Feeder(stage, seed, per_second)
         self._all: list[Process] = []
@@ -113,7 +115,11 @@ class Campaign:
         """Kills the broker and starts it again on the same data; sometimes a daemon, too."""
         assert self._broker is not None
         self._bounces += 1
+        if self._delivery == "exactly-once":
+            let_commits_end(self._stage.broker, self._running)
         self._broker.kill()
+        for process in self._running:
+            process.signal(signal.SIGCONT)
         also = ""
         if self._random.random() < 0.3:
             also = f"; meanwhile {self.kill_by_chance()}"
@@ -135,14 +141,13 @@ class Campaign:
         name, _ = self._add()
         return f"{name} added"
 
-    def settle(self, members: int) -> None:
-        """Returns once the group has so many members, and each of them commits."""
+    def settle(self, count: int) -> None:
+        """Returns once the group has ``count`` members, and each of them commits."""
 
         def settled() -> bool:
-            running = [*self._steady.values(), *self._extra.values()]
-            return self._members() == members and all(p.watch.rounds for p in running)
+            return members(self._stage) == count and all(p.watch.rounds for p in self._running)
 
-        self._until(settled, f"{members} members that commit")
+        self._until(settled, f"{count} members that commit")
 
     def rebalances(self) -> int:
         """How often a daemon had partitions taken from it, by their logs."""
@@ -158,7 +163,7 @@ class Campaign:
             self._remove(name)
         self._feeder.finish()
         self.settle(len(self._steady))
-        self._finale()
+        add_one_each(self._stage)
         total = len(self._stage.read(self._stage.events))
         self._until(lambda: self._stage.committed() >= total, "the last event's commit")
         self._say(f"{total} events are committed")
@@ -168,11 +173,11 @@ class Campaign:
             found = process.contexts()
             assert not contexts.keys() & found.keys()
             contexts |= found
-        self._lost = sum(_lost_partitions(process.log) for process in self._all)
+        self._lost = sum(lost_partitions(process.log) for process in self._all)
         got = read_outputs(self._stage)
         want, wanted_contexts = undisturbed(self._stage, self._nursery, total)
         lost = compare(got, want, contexts, wanted_contexts)
-        faults = len(self._aimed) + len(self._hit) + self._bounces + self._lost
+        faults = len(self._aimed) + len(self._hit) + self._bounces + self._lost + self._undrained
         return Verdict(
             self._delivery,
             tally(self._aimed),
@@ -199,7 +204,9 @@ class Campaign:
             "transaction_timeout_s": 3,
             "max_poll_records": POLL,
             "http": False,
-            "kafka.connect_timeout_s": 120,
+            "kafka.connect_timeout_s": 240,
+            "delivery_timeout_s": 240,
+            "shutdown_timeout_s": 60,
         } | self._more
         process = self._nursery.start(self._stage.settings(**settings))
         self._all.append(process)
@@ -240,7 +247,8 @@ class Campaign:
         process = self._extra.pop(name)
         code = process.stop()
         # Before it listens to signals, SIGTERM simply ends it.
-        assert code in (0, 128 + 15), process.log
+        assert code in (0, 128 + signal.SIGTERM, DEADLINE_PASSED), process.log
+        self._undrained += code == DEADLINE_PASSED
         self._removed += 1
 
     def _supervise(self) -> None:
@@ -266,32 +274,9 @@ class Campaign:
                 raise AssertionError(f"waited {_READY_S:g} s for {what}\n{logs}")
             time.sleep(0.05)
 
-    def _members(self) -> int:
-        """Members of the group; none while it rebalances."""
-        group = self._stage.broker.admin.describe_groups([self._stage.group])[self._stage.group]
-        return len(group["members"]) if group["group_state"] == "Stable" else 0
-
-    def _finale(self) -> None:
-        """One more event per partition: once they are committed, each partition's last owner has
-        its contexts."""
-        producer = KafkaProducer(
-            bootstrap_servers=self._stage.broker.bootstrap_servers, **self._stage.broker.security
-        )
-        for partition in range(self._stage.partitions):
-            key, value, timestamp = click(f"last-{partition}", "i00", _FINALE_MS)
-            producer.send(
-                self._stage.events,
-                key=key,
-                value=value,
-                timestamp_ms=timestamp,
-                partition=partition,
-            )
-        producer.flush()
-        producer.close()
+    @property
+    def _running(self) -> list[Process]:
+        return [p for p in (*self._steady.values(), *self._extra.values()) if p.exit_code is None]
 
     def _say(self, line: str) -> None:
         print(f"{time.monotonic() - self._began:6.1f} s  {line}", flush=True)
-
-
-def _lost_partitions(log: str) -> int:
-    return sum(len(found.split(",")) for found in re.findall(r"lost: \[(.+)\]", log))

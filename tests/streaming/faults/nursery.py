@@ -63,7 +63,7 @@ class Process:
         if self.exit_code is None:
             os.kill(self.pid, number)
 
-    def wait(self, timeout_s: float = 60) -> int:
+    def wait(self, timeout_s: float = 120) -> int:
         """Its exit code, once it has ended."""
         deadline = time.monotonic() + timeout_s
         while (code := self.exit_code) is None:

@@ -21,6 +21,9 @@ from broker_fixtures import (
 #: Half of a start is spent on verifying classes that are always the same.
 _QUICK_START = "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 
+#: As by default: at once after a start, markers of transactions may go nowhere (see campaign.py).
+_OVERRIDES = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "10000"}
+
 
 class RestartableBroker:
     """Apache Kafka on a port and a directory of its own."""
@@ -61,7 +64,9 @@ class RestartableBroker:
                 [str(APACHE_START), str(self._port), str(self._directory), "plaintext"],
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | apache_environment() | {"JAVA_TOOL_OPTIONS": _QUICK_START},
+                env=os.environ
+                | apache_environment(_OVERRIDES)
+                | {"JAVA_TOOL_OPTIONS": _QUICK_START},
             )
 
 
