@@ -58,10 +58,7 @@ class TwoStageConfig(Config):
         if not parts:
             raise ValueError("name at least one part")
         for name, settings in parts.items():
-            if not name.replace("-", "").replace("_", "").isalnum() or name in (
-                "reranker",
-                "facts",
-            ):
+            if not name.replace("-", "").replace("_", "").isalnum() or name in _OWN_ARRAYS:
                 raise ValueError(f"a part cannot be called {name!r}")
             if settings.get("kind", name) == "two-stage":
                 raise ValueError("a part cannot be a two-stage model itself")
