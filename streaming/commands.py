@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from streaming.experiment_command import register as register_experiment
 from streaming.dead_letter_commands import register as register_dead_letters
+from streaming.experiment_command import register as register_experiment
 from streaming.replay_command import register as register_replay
 
 _ConfigOption = Annotated[
