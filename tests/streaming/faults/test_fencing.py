@@ -74,9 +74,9 @@ def test_a_zombie_of_the_same_name_ends_and_what_it_held_is_aborted(
     once_each(stage)
 
 
-def test_a_zombie_without_events_ends_too(broker: Broker, tmp_path: Path) -> None:
+def test_a_zombie_without_events_ends_too(some_broker: Broker, tmp_path: Path) -> None:
     """It commits nothing, so that only its heartbeats are refused."""
-    stage = Stage(broker, toy_bundle(tmp_path / "model"), partitions=1)
+    stage = Stage(some_broker, toy_bundle(tmp_path / "model"), partitions=1)
     with nursery(tmp_path) as found:
         zombie = start(found, stage, delivery="at-least-once")
         zombie.wait_log("emitting from offset 0")
@@ -89,16 +89,18 @@ def test_a_zombie_without_events_ends_too(broker: Broker, tmp_path: Path) -> Non
         assert heir.stop() == 0, heir.log
 
 
-def test_a_process_whose_place_is_free_again_joins_anew(broker: Broker, tmp_path: Path) -> None:
+def test_a_process_whose_place_is_free_again_joins_anew(
+    some_broker: Broker, tmp_path: Path
+) -> None:
     """A killed broker may come back with a dead member in our place; so does a heir that died."""
-    stage = Stage(broker, toy_bundle(tmp_path / "model"), partitions=1)
+    stage = Stage(some_broker, toy_bundle(tmp_path / "model"), partitions=1)
     with nursery(tmp_path) as found:
         stage.produce(clicks(40))
         process = start(found, stage)
         wait_committed(stage, 40, process)
         heir = KafkaConsumer(
             stage.events,
-            bootstrap_servers=broker.bootstrap_servers,
+            bootstrap_servers=some_broker.bootstrap_servers,
             group_id=stage.group,
             group_instance_id="one",
             session_timeout_ms=6000,
@@ -132,7 +134,14 @@ def test_a_transaction_open_for_too_long_is_written_again(
     once_each(stage)
 
 
-@pytest.mark.parametrize("place", ["after poll", "after flush", "before commit"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param("after poll", marks=pytest.mark.soak),
+        pytest.param("after flush", marks=pytest.mark.soak),
+        "before commit",
+    ],
+)
 def test_a_member_of_a_stale_generation_writes_nothing_and_joins_anew(
     apache_broker: Broker, tmp_path: Path, place: str
 ) -> None:

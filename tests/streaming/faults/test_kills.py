@@ -6,19 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from broker_fixtures import APACHE_START, Broker
+from broker_fixtures import Broker
 from campaign import POLL, Campaign
 from nursery import nursery
 from stages import STAGES
 from stream_support import Stage, toy_bundle
-
-
-@pytest.fixture
-def some_broker(request: pytest.FixtureRequest) -> Broker:
-    """The real one where there is one, else the embedded one."""
-    name = "apache_broker" if APACHE_START.exists() else "embedded_broker"
-    found: Broker = request.getfixturevalue(name)
-    return found
 
 
 @pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])

@@ -10,9 +10,9 @@ from nursery import nursery
 from stream_support import Stage, toy_bundle
 
 
-def test_daemons_that_come_and_go_repeat_nothing(broker: Broker, tmp_path: Path) -> None:
+def test_daemons_that_come_and_go_repeat_nothing(some_broker: Broker, tmp_path: Path) -> None:
     """At least once, so that only the draining of what is revoked can keep it from coming again."""
-    stage = Stage(broker, toy_bundle(tmp_path / "model"), partitions=4)
+    stage = Stage(some_broker, toy_bundle(tmp_path / "model"), partitions=4)
     with nursery(tmp_path) as found:
         campaign = Campaign(stage, found, "at-least-once", seed=3, steady=1, per_second=80)
         for _ in range(2):
@@ -25,8 +25,8 @@ def test_daemons_that_come_and_go_repeat_nothing(broker: Broker, tmp_path: Path)
     assert (verdict.lost, verdict.duplicates) == (0, 0)
 
 
-def test_a_static_member_restarts_without_a_rebalance(broker: Broker, tmp_path: Path) -> None:
-    stage = Stage(broker, toy_bundle(tmp_path / "model"), partitions=2)
+def test_a_static_member_restarts_without_a_rebalance(some_broker: Broker, tmp_path: Path) -> None:
+    stage = Stage(some_broker, toy_bundle(tmp_path / "model"), partitions=2)
     with nursery(tmp_path) as found:
         # A long session: on a busy machine a start takes seconds.
         campaign = Campaign(
