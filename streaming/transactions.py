@@ -268,6 +268,7 @@ class TransactionalDelivery(Delivery):
 
     def _make_producer(self, deadline: float | None = None) -> KafkaProducer:
         """A producer that alone writes under our transactional id."""
+        patience = time.monotonic() + self._config.kafka.connect_timeout_s
         while True:
             producer = super()._make_producer(deadline)
             # kafka-python 3.0.12 cures errors, being fenced among them, by asking for a new epoch
@@ -278,14 +279,14 @@ class TransactionalDelivery(Delivery):
                 return producer
             except KafkaError as e:
                 producer.close(timeout=0)
-                if deadline is None:
+                if deadline is None and (not e.retriable or time.monotonic() >= patience):
                     raise UserError(
                         f"Kafka at {self._config.kafka.servers} gives no transactions to "
                         f"transactional_id {self._config.transaction_name!r}: {e}; check the "
                         "rights to it, transaction.max.timeout.ms and "
                         "transaction.state.log.replication.factor of the brokers"
                     ) from None
-                if time.monotonic() >= deadline:
+                if deadline is not None and time.monotonic() >= deadline:
                     raise DeliveryError(f"no new transaction can be begun: {e}") from None
                 log.warning("no new transaction yet: %s", e)
                 time.sleep(_PAUSE_S)
