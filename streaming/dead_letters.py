@@ -26,6 +26,9 @@ class DeadLetters:
     A null key or value stays null; of a message that has neither, the letter's value is empty and
     the header ``null-value`` says so, because the client sends no record without both.
 
+    Attributes:
+        max_bytes: the largest record that the topic takes, as far as was known at start.
+
     Args:
         topic: the dead-letter topic.
         max_bytes: the largest record it takes.
@@ -33,6 +36,7 @@ class DeadLetters:
 
     def __init__(self, topic: str, max_bytes: int) -> None:
         self._topic = topic
+        self.max_bytes = max_bytes
         self._room = max(max_bytes - _OVERHEAD, _LEAST)
 
     def make(self, record: Any, reason: str) -> Output:

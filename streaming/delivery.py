@@ -16,6 +16,7 @@ from kafka.errors import (
     KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
+    UnknownError,
 )
 from kafka.structs import OffsetAndMetadata
 
@@ -39,6 +40,7 @@ TRY_S = 20.0
 #: records gather meanwhile, for a request costs far more than a record.
 _LINGER_MS = 10
 _BATCH_BYTES = 65_536
+_LEAST_BATCH = 16_384
 
 
 class DeliveryError(Exception):
@@ -181,7 +183,7 @@ class Delivery:
         """Collects what was not delivered into ``_failed``; returns a reason to try anew."""
         reason = None
         try:
-            self._producer.flush(timeout=left(deadline))
+            self._flush_client(deadline)
         except KafkaError as e:
             reason = str(e)
         sent, self._sent = self._sent, []
@@ -192,6 +194,18 @@ class Delivery:
         if any(isinstance(error, MessageSizeTooLargeError) for _, error in failed):
             self._failed = self._with_largest_smaller(self._failed)
         return reason or str(failed[0][1] or "no answer")
+
+    def _flush_client(self, deadline: float) -> None:
+        """The client's flush. A batch that its topic refuses as too large the client sends again in
+        pieces, and calls it an unknown error that these are not there yet."""
+        while True:
+            try:
+                self._producer.flush(timeout=left(deadline))
+                return
+            except UnknownError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
 
     def _with_largest_smaller(self, outputs: list[Output]) -> list[Output]:
         """One record too large fails all that the idempotent producer has under way: the largest
@@ -223,7 +237,8 @@ class Delivery:
                     delivery_timeout_ms=timeout_ms,
                     request_timeout_ms=min(10_000, timeout_ms // 2),
                     linger_ms=_LINGER_MS,
-                    batch_size=_BATCH_BYTES,
+                    # max.message.bytes bounds a batch, not a record; one too large is sent twice.
+                    batch_size=min(_BATCH_BYTES, max(self._dead_letters.max_bytes, _LEAST_BATCH)),
                     max_block_ms=timeout_ms,
                     **self._producer_options(),
                 )

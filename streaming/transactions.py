@@ -146,7 +146,7 @@ class TransactionalDelivery(Delivery):
         futures = [
             producer.send(o.topic, key=o.key, value=o.value, headers=o.headers) for o in self._kept
         ]
-        self._producer.flush(timeout=left(deadline))
+        self._flush_client(deadline)
         reasons = [
             future.exception or KafkaTimeoutError("no answer")
             for future in futures

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from broker_fixtures import Broker
+from broker_fixtures import Broker, unique
 from kafka import TopicPartition
 from kafka.errors import GroupAuthorizationFailedError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
@@ -23,6 +23,7 @@ from streaming.delivery import Delivery, DeliveryError
 from streaming.kafka_clients import make_consumer
 from streaming.outputs import Output
 from streaming.positions import Positions
+from streaming.transactions import make_delivery
 
 
 def config(stage: Stage, **more: object) -> StreamConfig:
@@ -151,3 +152,23 @@ def test_commits_name_offsets_and_metadata_and_positions_read_them_back(
     assert (found.read_from, found.emit_from, found.stream_time) == (2, 9, None)
     consumer.close()
     delivery.close(1)
+
+
+@pytest.mark.parametrize("kind", ["at-least-once", "exactly-once"])
+def test_batches_larger_than_a_topic_takes_are_waited_for_in_pieces(
+    broker: Broker, tmp_path: Path, kind: str
+) -> None:
+    """max.message.bytes bounds a batch: the client splits it, and has returned from flush then."""
+    stage = Stage(broker, tmp_path, partitions=1, dead_letter_configs={"max.message.bytes": "4000"})
+    settings = config(stage, delivery=kind, transactional_id=unique("txn"), delivery_timeout_s=20)
+    delivery = make_delivery(settings, None, DeadLetters(stage.dead_letters, 1_048_576))
+    producer = delivery._producer
+    batch = outputs(stage.dead_letters, 100, 300)
+    delivery.send(batch)
+    delivery.settle()
+    assert delivery._producer is producer
+    if kind == "exactly-once":
+        producer.commit_transaction()
+    delivery.close(1)
+    found = stage.read(stage.dead_letters)
+    assert [(r.key, r.value) for r in found] == [(o.key, o.value) for o in batch]

@@ -125,9 +125,9 @@ def through_a_daemon(broker: Broker, model: Path, seed: int, count: int) -> None
     # One more than the messages: a record without key and value, whatever the seed.
     total = count + 1
     with stage.daemon() as daemon:
-        stage.wait_committed(total, timeout_s=120 + count / 50)
+        stage.wait_committed(total, timeout_s=300 + count / 50)
         metrics = daemon.metrics()
-        assert daemon.stop() == 0, daemon.log
+        assert daemon.stop() == 0
     assert "Traceback" not in daemon.log
     terms = accounted(metrics)
     assert metrics["session_rec_records_consumed_total"] == length(stage, stage.events) == total
