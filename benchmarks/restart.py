@@ -187,6 +187,7 @@ def measure(
                     seen = reader.seen.values()
                     cpu = _cpu_seconds(process.pid)
                     found.append((min(seen) - killed, max(seen) - killed, cpu))
+                    err.print(f"  {found[-1][0]:.1f} s, {found[-1][1]:.1f} s")
                 # Long enough for a snapshot, and for commits behind it.
                 time.sleep(2.5 * _SNAPSHOT_S)
                 killed = time.time()

@@ -189,7 +189,7 @@ class Campaign:
             total,
             lost,
             got.repeats,
-            allowed_per_kill * faults,
+            allowed_per_kill * faults if self._delivery == "at-least-once" else 0,
         )
 
     def _aim(self, place: str) -> Callable[[], str]:
