@@ -127,7 +127,7 @@ def through_a_daemon(broker: Broker, model: Path, seed: int, count: int) -> None
     with stage.daemon() as daemon:
         stage.wait_committed(total, timeout_s=300 + count / 50)
         metrics = daemon.metrics()
-        assert daemon.stop() == 0
+        assert daemon.stop() == 0, daemon.log
     assert "Traceback" not in daemon.log
     terms = accounted(metrics)
     assert metrics["session_rec_records_consumed_total"] == length(stage, stage.events) == total
