@@ -20,6 +20,7 @@ from stream_support import Stage
 from typer.testing import CliRunner, Result
 
 from session_rec.config import parse_config
+from session_rec.console import out
 from session_rec.errors import UserError
 from streaming import redrive as redriving
 from streaming.config import KafkaSettings
@@ -43,7 +44,12 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(stage: Stage, *arguments: str) -> Result:
     """The command's result; a user's mistake is its exception."""
     settings = [a for s in stage.settings() for a in ("--set", s)]
-    return CliRunner().invoke(_app, ["dead-letters", *arguments, *settings])
+    # As wide whatever ran before: where a row is folded its words stand on other lines.
+    width, out.width = out._width, 80
+    try:
+        return CliRunner().invoke(_app, ["dead-letters", *arguments, *settings])
+    finally:
+        out._width = width
 
 
 def text(result: Result) -> str:
