@@ -72,7 +72,7 @@ def list_(
             groups.add(letter)
             seen(1)
     table = Table(box=SIMPLE_HEAD)
-    table.add_column("reason", overflow="fold")
+    table.add_column("reason", overflow="fold", min_width=16)
     for column in ("from", "letters", "cut", "first", "last", "newest at"):
         right = column in ("letters", "cut")
         table.add_column(column, justify="right" if right else "left", no_wrap=True)
@@ -87,6 +87,9 @@ def list_(
             group.newest,
         )
     if groups.letters:
+        # In a file nothing needs to be cut to what a terminal shows.
+        if not out.is_terminal:
+            out.width = max(out.width, 140)
         out.print(table)
     topic = settings.topics.dead_letters
     said = f"{groups.letters:,} letters in topic {topic}; look at one with: "
