@@ -36,16 +36,11 @@ _app = typer.Typer()
 register(_app)
 
 
-@pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "300")
-
-
 def run(stage: Stage, *arguments: str) -> Result:
     """The command's result; a user's mistake is its exception."""
     settings = [a for s in stage.settings() for a in ("--set", s)]
     # As wide whatever ran before: where a row is folded its words stand on other lines.
-    width, out.width = out._width, 80
+    width, out.width = out._width, 300
     try:
         return CliRunner().invoke(_app, ["dead-letters", *arguments, *settings])
     finally:
@@ -190,7 +185,6 @@ def test_an_interrupted_redrive_says_where_to_go_on(
     found = re.search(r"go on, give the same command and --from (\S+)", stopped.output)
     assert found and found[1] == "0:6"
     monkeypatch.undo()
-    monkeypatch.setenv("COLUMNS", "300")
     text(run(stage, "redrive", "--from", found[1]))
     # Nothing is missing, and no more than a batch came twice.
     got = [int(r.value) for r in stage.read(stage.events)]
