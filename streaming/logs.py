@@ -34,6 +34,18 @@ class _Harmless(logging.Filter):
         return not any(noise in message for noise in _NOISE)
 
 
+class _OneLine(logging.Filter):
+    """Folds a traceback that kafka-python logs into its line: it is about the client's inside (a
+    socket closed while it was read), and whoever reads a traceback looks for a defect of ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and record.name.split(".")[0] == "kafka":
+            error = record.exc_info[1]
+            record.msg = f"{record.getMessage()}: {type(error).__name__}: {error}"
+            record.args, record.exc_info, record.exc_text = None, None, None
+        return True
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: ``time`` (UTC), ``level``, ``logger``, ``message``, ``exception``
     where there is one, and what was given as ``extra``.
@@ -74,6 +86,7 @@ def set_up_logging(level: str, log_format: str = "text") -> None:
         else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
     handler.addFilter(_Harmless())
+    handler.addFilter(_OneLine())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

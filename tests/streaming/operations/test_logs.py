@@ -57,6 +57,22 @@ def test_text_is_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.endswith("WARNING shop: at 7\n")
 
 
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_traceback_of_the_client_becomes_one_line(
+    capsys: pytest.CaptureFixture[str], log_format: str
+) -> None:
+    set_up_logging("WARNING", log_format)
+    try:
+        raise AttributeError("'NoneType' object has no attribute 'recv'")
+    except AttributeError:
+        logging.getLogger("kafka.net.transport").exception("%s: closing socket", "<none>")
+    (line,) = capsys.readouterr().err.splitlines()
+    text = json.loads(line)["message"] if log_format == "json" else line
+    assert text.endswith(
+        "<none>: closing socket: AttributeError: 'NoneType' object has no attribute 'recv'"
+    )
+
+
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
