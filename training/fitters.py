@@ -123,11 +123,13 @@ def _sequence_model(data: FitData, config: Any) -> Fitted:
 
 
 def _two_stage(data: FitData, config: Any) -> Fitted:
-    from training.two_stage.fit import fit
+    from training.two_stage.fit import ALL_SESSIONS, fit
 
     def fit_part(name: str, train: Ragged, valid: Ragged, run: str) -> Fitted:
         kind, settings = config.part(name)
         place = data.run_dir / f"{name}.{run}"
+        if run == ALL_SESSIONS:
+            place = config.run_dir(name) or place
         part = FitData(train, valid, data.n_items, place, data.console)
         known = data.known_parts or KnownParts()
         return known.get(kind, settings, train, valid, lambda: fit_model(kind, part, settings))

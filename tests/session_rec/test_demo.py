@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
 import typer
 
 from session_rec.cli import build_app
-from session_rec.demo import Demo
+from session_rec.demo import MODELS, Demo
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,6 +68,18 @@ def test_every_step_of_the_demo_is_a_command_with_its_options(
     made = [str(w) for name, *before in steps if name != "report" for w in before]
     read = [w for w, o in zip(words, ["", *words], strict=False) if o not in ("--out", "--json")]
     assert {w for w in read if not w.startswith("--")} <= {*made, *_trained(steps)}
+
+
+def test_the_parts_of_the_demos_two_stage_model_are_its_other_models() -> None:
+    """With one setting changed in one file only, the transformer would be trained once more."""
+    tables = {
+        name: tomllib.loads((ROOT / "configs" / "demo" / f"{name}.toml").read_text("utf-8"))
+        for name in MODELS
+    }
+    parts = tables["two-stage"]["model"]["parts"]
+    run_dir = parts["transformer"].pop("run_dir")
+    assert run_dir == tables["transformer"]["out"] + ".run"
+    assert {name: tables[name]["model"] for name in parts} == parts
 
 
 def _trained(steps: list[list[str]]) -> set[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, field_validator
 
 from session_rec.config import Config, parse_config
+from session_rec.errors import ConfigError
 
 #: What a two-stage model's own arrays begin with.
 _OWN_ARRAYS = ("reranker", "facts")
@@ -19,7 +21,9 @@ class TwoStageConfig(Config):
         default={"transformer": {}, "gru4rec": {}, "vmis-knn": {}, "sequential-rules": {}}
     )
     """Name -> settings of a model; ``kind`` in them defaults to the name. The first is the main
-    one."""
+    one. ``run_dir`` in those of a sequence model names the run of the same model, trained alone on
+    the same sessions with the same settings (``MODEL.run``): it is not trained on all of them
+    again."""
     depth: int = Field(default=60, ge=1)
     """Items that each part puts up."""
     holdout: float = Field(default=0.15, gt=0, lt=1)
@@ -50,7 +54,18 @@ class TwoStageConfig(Config):
 
         settings = dict(self.parts[name])
         kind = str(settings.pop("kind", name))
-        return kind, parse_config(settings, model_config(kind), f"the part {name}")
+        run_dir = settings.pop("run_dir", None)
+        config = parse_config(settings, model_config(kind), f"the part {name}")
+        if run_dir is not None and "checkpoint_minutes" not in type(config).model_fields:
+            raise ConfigError(
+                f"the part {name} has a run_dir, but {kind} keeps no checkpoints: leave it out"
+            )
+        return kind, config
+
+    def run_dir(self, name: str) -> Path | None:
+        """Where a run of this part on all sessions may be found."""
+        run_dir = self.parts[name].get("run_dir")
+        return None if run_dir is None else Path(str(run_dir))
 
     @field_validator("parts")
     @classmethod

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Fits one part: its name, the sessions, those for early stopping, what its run is called.
 FitPart = Callable[[str, Ragged, Ragged, str], "Fitted"]
 
+#: What the run of a part on all sessions is called.
+ALL_SESSIONS = "all"
 #: Newest items of a context that the re-ranker reads.
 _MAX_LENGTH = 20
 
@@ -65,7 +67,7 @@ def fit(
     parts = {}
     for name in config.parts:
         say(f"{name}: on all sessions")
-        parts[name] = fit_part(name, train, valid, "all")
+        parts[name] = fit_part(name, train, valid, ALL_SESSIONS)
     record = {
         "deterministic": all(part.record["deterministic"] for part in parts.values()),
         "reranker": {

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from session_rec import Ragged
-from session_rec.errors import BundleError, ConfigError
+from session_rec.errors import BundleError, ConfigError, UserError
 from session_rec.predictors.candidates import feature_names
 from session_rec.predictors.item_facts import ItemFacts
 from session_rec.predictors.popularity import Popularity
 from session_rec.predictors.reranker import Reranker
 from session_rec.predictors.session_popularity import SessionPopularity
 from session_rec.predictors.two_stage import TwoStage
-from training.fitters import FitData, fit_model
+from training.fitters import FitData, fit_model, model_config
 from training.two_stage.config import TwoStageConfig
 
 N = 60
@@ -68,6 +68,31 @@ def test_parts_that_rank_were_trained_on_everything(tmp_path):
     ).predictor
     for name, array in alone.arrays().items():
         np.testing.assert_array_equal(part.arrays()[name], array)
+
+
+def test_a_run_that_is_there_is_not_trained_again(tmp_path):
+    train = shoppers(3, 60)
+    settings = {"d_model": 8, "max_length": 8, "epochs": 1, "threads": 1}
+    alone = fit_model(
+        "gru4rec",
+        FitData(train, Ragged.from_lists([]), N, tmp_path / "alone.run"),
+        model_config("gru4rec")(**settings),
+    )
+    (left,) = (tmp_path / "alone.run" / "checkpoints").iterdir()
+    written = left.stat().st_mtime_ns
+    part = {**settings, "run_dir": str(tmp_path / "alone.run")}
+    taken = fitted(tmp_path / "taken", train, parts={"gru4rec": part})
+    assert not (tmp_path / "taken" / "gru4rec.all").exists()
+    assert list(left.parent.iterdir()) == [left] and left.stat().st_mtime_ns == written
+    trained = fitted(tmp_path / "trained", train, parts={"gru4rec": settings})
+    for model in (taken, trained):
+        assert dict(model.predictor.files()).keys() == {
+            f"gru4rec.{name}" for name in alone.predictor.files()
+        }
+        for name, array in alone.predictor.arrays().items():
+            np.testing.assert_array_equal(model.predictor.arrays()[f"gru4rec.{name}"], array)
+    with pytest.raises(UserError, match="checkpoint of another run"):
+        fitted(tmp_path / "other", train, parts={"gru4rec": {**part, "seed": 2}})
 
 
 def test_the_same_seed_gives_the_same_network(tmp_path):
@@ -138,9 +163,9 @@ def test_parts_that_cannot_be_are_refused(parts, told):
         TwoStageConfig(parts=parts)
 
 
-@pytest.mark.parametrize("settings", [{"kind": "nobody"}, {"neighbours": 0}])
+@pytest.mark.parametrize("settings", [{"kind": "nobody"}, {"neighbours": 0}, {"run_dir": "x"}])
 def test_a_wrong_setting_of_a_part_is_said_before_anything_is_trained(settings, tmp_path):
-    with pytest.raises(ConfigError, match=r"nobody|neighbours"):
+    with pytest.raises(ConfigError, match=r"nobody|neighbours|run_dir"):
         fitted(tmp_path, shoppers(1, 50), parts={"popularity": {}, "vmis-knn": settings})
     assert not list(tmp_path.iterdir())
 
