@@ -9,19 +9,13 @@ from dataclasses import asdict
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import (
-    BrokerResponseError,
-    FencedInstanceIdError,
-    KafkaError,
-    OffsetOutOfRangeError,
-)
+from kafka.errors import FencedInstanceIdError, KafkaError, OffsetOutOfRangeError
 
-from session_rec.errors import UserError
 from streaming.assignment import Assignment
 from streaming.config import StreamConfig
 from streaming.contexts import PartitionContexts
 from streaming.dead_letters import DeadLetters
-from streaming.delivery import DeliveryError
+from streaming.endings import ending
 from streaming.experiment import begin_experiment
 from streaming.fencing import FencedInstance, fenced_instance
 from streaming.health import Health
@@ -109,7 +103,7 @@ class Daemon:
         """Serves until a signal asks to stop; then everything taken is delivered and committed.
 
         Raises:
-            UserError: records expired unread.
+            UserError: records expired unread, or the cluster refuses what we need.
             Fenced: another process took our place.
             DeliveryError: the cluster went away for longer than ``delivery_timeout_s``.
         """
@@ -125,7 +119,7 @@ class Daemon:
             self._drain()
             self._state.save(self._partitions)
         except KafkaError as e:
-            raise (DeliveryError(f"no answer in time: {e}") if e.retriable else e) from None
+            raise ending(e, self._config, self._partitions) from None
         finally:
             self._models.stop()
             self._state.close()
@@ -182,11 +176,6 @@ class Daemon:
         except FencedInstanceIdError:
             raise fenced_instance(self._config) from None
         except KafkaError as e:
-            if isinstance(e, BrokerResponseError) and not e.retriable:
-                raise UserError(
-                    f"Kafka does not let group {self._config.group_id!r} read topic "
-                    f"{self._config.topics.events!r}: {e}"
-                ) from e
             if not e.retriable:
                 raise
             log.warning("poll: %s", e)

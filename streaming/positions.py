@@ -15,6 +15,7 @@ from session_rec.errors import UserError
 from streaming.commit_metadata import DECIDE_STATE, CommitMetadata
 from streaming.config import StreamConfig
 from streaming.contexts import ContextSettings, PartitionContexts
+from streaming.endings import set_offset
 from streaming.kafka_clients import GROUP_MOVED_ON, make_reader, patiently
 
 log = logging.getLogger(__name__)
@@ -168,15 +169,19 @@ class Positions:
         Raises:
             UserError: they do not; the lost range is named.
         """
+        instead = ""
         if offset > end:
             what = (
                 f"{_name(tp)} ends at offset {end}, before the committed {offset}: "
                 "the topic was made anew or cut"
             )
+            instead = f"; if it was cut: {set_offset(self._config.group_id, tp, end)}"
         else:
             what = f"{_name(tp)} lost offsets {offset} to {begin - 1}: they expired unread"
         if not self._config.accept_loss:
-            raise UserError(f"{what}; set accept_loss = true to go on from offset {begin}")
+            raise UserError(
+                f"{what}; set accept_loss = true to go on from offset {begin}{instead}"
+            )
         log.error("%s; going on from offset %d as accept_loss says", what, begin)
         return max(begin - offset, 0)
 

@@ -29,7 +29,7 @@ class RestartableBroker:
     """Apache Kafka on a port and a directory of its own."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._port = free_ports(3)
         self._starts = 0
         self._process = self._start()
@@ -57,11 +57,11 @@ class RestartableBroker:
         self.kill()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._log = self._directory / f"broker-{self._starts}.log"
+        self._log = self.directory / f"broker-{self._starts}.log"
         self._starts += 1
         with self._log.open("wb") as output:
             return subprocess.Popen(
-                [str(APACHE_START), str(self._port), str(self._directory), "plaintext"],
+                [str(APACHE_START), str(self._port), str(self.directory), "plaintext"],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=os.environ
