@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,22 +54,22 @@ class Case:
     keys: list[Key]
     position: dict[Key, int]
     contexts: dict[Key, list[Click]]
-    _scored: dict[str, Scored] = field(default_factory=dict)
+    _scored: dict[tuple[str, int | None], Scored] = field(default_factory=dict)
 
     def scored(self, kind: str, sessions: int | None = None) -> Scored:
         """Replayed and evaluated once, whoever asks; the first session ids only, if so many are
         enough."""
-        if kind not in self._scored:
+        if (kind, sessions) not in self._scored:
             recommender = Recommender.load(self.models / kind)
             log = self.log.first_sessions(sessions or len(self.log.session_ids))
-            self._scored[kind] = Scored(
+            self._scored[kind, sessions] = Scored(
                 recommender,
                 log,
                 replay(recommender, log, k=K),
                 log.questions(recommender.catalog, recommender.rules),
                 evaluate(recommender, log, name=kind, split="test").ranks,
             )
-        return self._scored[kind]
+        return self._scored[kind, sessions]
 
     def items(self, key: Key) -> list[str]:
         """The items of the context that an event ends."""
@@ -107,8 +108,10 @@ class Case:
 def make_case(directory: Path, size: Size) -> Case:
     """Generates, prepares, trains every kind of model and cuts the contexts."""
     shop, models = make_shop(directory, size), directory / "models"
-    for kind, settings in MODELS.items():
-        train(kind, TrainConfig(sessions=shop.prepared, out=models / kind, model=settings))
+    # The certificate takes longer than all else here, and has tests of its own.
+    with patch("training.train.certify", return_value=None):
+        for kind, settings in MODELS.items():
+            train(kind, TrainConfig(sessions=shop.prepared, out=models / kind, model=settings))
     log = read_sessions(shop.prepared / "test.parquet")
     keys = [
         (log.session_ids[s], log.item_ids[i], ts, log.type_names[t])

@@ -46,11 +46,19 @@ def check_rank(rank: int, target: str | None, slate: Sequence[str], scores: Any)
         assert own == scores[-1], "below the target there are lower scores, so its ties are shown"
 
 
-def check_formulas(case: Case, kind: str, keys: Sequence[Key], slates: Sequence[Any]) -> None:
+def check_formulas(case: Case, kind: str, keys: Sequence[Key], slates: Sequence[Any]) -> int:
     """Slates (ids, scores) are those of the library or formula on the test's own prefixes, but
-    for 1e-5 of the score range and swaps within it."""
+    for 1e-5 of the score range and swaps within it; returns how many were compared.
+
+    Of the two-stage model a few are not: those for which the formula gives no scores, as they hang
+    on an order that float32 does not settle.
+    """
+    undecided = 0
     want = case.formulas.scores(kind, [case.items(key) for key in keys])
     for line, key, (ids, scores) in zip(want, keys, slates, strict=True):
+        if kind == "two-stage" and np.isnan(line).all():
+            undecided += 1
+            continue
         rows = [case.formulas.row[i] for i in ids]
         assert len(set(rows)) == K
         order = np.lexsort((np.arange(len(line)), -line))[:K]
@@ -61,6 +69,8 @@ def check_formulas(case: Case, kind: str, keys: Sequence[Key], slates: Sequence[
         tolerance = 1e-5 * (line.max() - line.min())
         assert np.abs(np.asarray(scores, float) - line[rows]).max() <= tolerance
         assert np.abs(line[rows] - line[order]).max() <= tolerance
+    assert undecided <= len(keys) / 20
+    return len(keys) - undecided
 
 
 @dataclass
@@ -107,7 +117,7 @@ def check_live(case: Case, kind: str, live: Live, ends: Sequence[str]) -> Compar
     assert {e.key[0] for e in left_out} <= disordered
     check_offline(case, scored, in_step)
     sample = case.sample(in_step)
-    check_formulas(
+    compared = check_formulas(
         case, kind, sample, [(in_step[k]["items"], in_step[k]["scores"]) for k in sample]
     )
     return Compared(
@@ -115,7 +125,7 @@ def check_live(case: Case, kind: str, live: Live, ends: Sequence[str]) -> Compar
         len({r.partition for r in live.records}),
         len(in_step),
         len(left_out),
-        len(sample),
+        compared,
         " and ".join(ends),
         live.repeated,
         Counter(e.fate for e in expected.values()),

@@ -19,6 +19,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from parity_rows import Row, recorded_sessions, visits
+from parity_two_stage import TwoStageFormula
+from safetensors.numpy import load_file
 
 Scores = NDArray[np.float64]
 
@@ -46,6 +48,11 @@ MODELS: dict[str, dict[str, Any]] = {
         "d_model": 16, "hidden_size": 12, "n_layers": 2, "max_length": 8, "epochs": 1,
         "learning_rate": 0.01, "temperature": 0.1, "threads": 1,
     },
+}  # fmt: skip
+#: Each as it is alone, the main one first. A slate of 20 reaches below so few candidates.
+PARTS = ("transformer", "vmis-knn", "sequential-rules")
+MODELS["two-stage"] = {
+    "parts": {kind: MODELS[kind] for kind in PARTS}, "depth": 10, "hidden": 8, "epochs": 4,
 }  # fmt: skip
 
 
@@ -207,6 +214,30 @@ class Formulas:
         scores: Scores = np.array(vectors) @ out.T
         return scores
 
+    @cached_property
+    def _over_the_parts(self) -> TwoStageFormula:
+        tensors = load_file(self._runs / "two-stage" / "weights.safetensors")
+        vectors = next(t for name, t in self._best("transformer").items() if "item_id" in name)
+        return TwoStageFormula(
+            self.items,
+            self.sessions,
+            vectors[1:].astype(float),
+            MODELS["two-stage"]["depth"],
+            {n.removeprefix("reranker."): t for n, t in tensors.items() if "reranker." in n},
+        )
+
+    def _two_stage(self, contexts: list[list[str]]) -> Scores:
+        """All NaN where float32 might rank a part's items otherwise."""
+        parts = {kind: self.scores(kind, contexts) for kind in PARTS}
+        lines = [
+            self._over_the_parts.scores(
+                context, [(scores[b], kind == "transformer") for kind, scores in parts.items()]
+            )
+            for b, context in enumerate(contexts)
+        ]
+        nothing = np.full(len(self.items), np.nan)
+        return np.array([nothing if line is None else line for line in lines])
+
     def _transformer(self, contexts: list[list[str]]) -> Scores:
         return self._torch("transformer", contexts)
 
@@ -216,7 +247,6 @@ class Formulas:
     def _torch(self, kind: str, contexts: list[list[str]]) -> Scores:
         """``transformers4rec.torch.Model`` with the best weights of the training's checkpoint."""
         import torch
-        from safetensors.torch import load_file
 
         from training.transformer.config import Gru4RecConfig, TransformerConfig
         from training.transformer.model import build_model
@@ -224,11 +254,10 @@ class Formulas:
         fields = {"transformer": TransformerConfig, "gru4rec": Gru4RecConfig}
         config = fields[kind](**MODELS[kind])
         model = build_model(len(self.items), config)
-        (checkpoint,) = (self._runs / f"{kind}.run" / "checkpoints").glob("step-*")
-        saved = load_file(checkpoint / "tensors.safetensors")
+        saved = self._best(kind)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                parameter.copy_(saved[f"best/{name}"])
+                parameter.copy_(torch.from_numpy(saved[name]))
         ids = torch.zeros(len(contexts), config.max_length, dtype=torch.int64)
         for b, context in enumerate(contexts):
             newest = context[-config.max_length :]
@@ -237,3 +266,9 @@ class Formulas:
         with torch.no_grad():
             scores: Scores = model({"item_id": ids})[:, 1:].double().numpy()
         return scores
+
+    def _best(self, kind: str) -> dict[str, NDArray[np.float32]]:
+        """The best weights in the training's checkpoint, by the parameter's name."""
+        (checkpoint,) = (self._runs / f"{kind}.run" / "checkpoints").glob("step-*")
+        saved = load_file(checkpoint / "tensors.safetensors")
+        return {n.removeprefix("best/"): t for n, t in saved.items() if n.startswith("best/")}

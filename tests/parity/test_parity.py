@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from broker_fixtures import Broker
 from parity_case import Case, make_case
@@ -39,6 +40,8 @@ SHORT = Size(sessions=1_500, items=220, live_share=0.38, rare=40)
 PARTITIONS = 3
 #: The models that go through the brokers, and how their daemons end.
 LIVE = {"transformer": ("term", "kill", "stop"), "item2vec": ("kill", "stop")}
+#: So does the model whose every context takes a millisecond, but in ``make soak`` only.
+HEAVY = {"two-stage": ("kill", "stop")}
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +95,25 @@ def test_replay_evaluate_and_the_formulas_agree(
     answers = scored.answers
     sample = case.sample(case.keys[: len(scored.log)])
     at = [case.position[key] for key in sample]
-    check_formulas(case, kind, sample, [(answers.slates[p], answers.scores[p]) for p in at])
-    record_property("compared", f"{kind}: {positions} positions, {len(sample)} by formula")
+    slates = [(answers.slates[p], answers.scores[p]) for p in at]
+    compared = check_formulas(case, kind, sample, slates)
+    record_property("compared", f"{kind}: {positions} positions, {compared} by formula")
 
 
-@pytest.mark.parametrize("kind", LIVE)
+def test_slates_of_the_two_stage_model_reach_below_its_candidates(case: Case) -> None:
+    slates = case.scored("two-stage", sessions=400).answers.scores
+    # The best of the others stands 1 below the last candidate; few gaps among these are as wide.
+    reach = [np.diff(np.asarray(scores, float)).min() < -0.99 for scores in slates]
+    assert np.mean(reach) > 0.5
+
+
+@pytest.mark.parametrize(
+    "kind", [*LIVE, *(pytest.param(kind, marks=pytest.mark.soak) for kind in HEAVY)]
+)
 def test_live_predictions_are_replayed_and_evaluated_ones(
     case: Case, broker: Broker, kind: str, record_property: Callable[[str, object], None]
 ) -> None:
-    ends = LIVE[kind]
+    ends = {**LIVE, **HEAVY}[kind]
     live = stream(broker, case.models / kind, case.shop.live, ends, PARTITIONS)
     compared = check_live(case, kind, live, ends)
     record_property("compared", f"{kind}, {broker.name}: {compared}")

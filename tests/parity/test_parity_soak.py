@@ -36,10 +36,10 @@ def test_replay_evaluate_and_the_formulas_agree(
     assert positions > 60_000
     sample = case.sample(case.keys, each=40)
     at = [case.position[key] for key in sample]
-    check_formulas(
+    compared = check_formulas(
         case, kind, sample, [(scored.answers.slates[p], scored.answers.scores[p]) for p in at]
     )
-    record_property("compared", f"{kind}: {positions} positions, {len(sample)} by formula")
+    record_property("compared", f"{kind}: {positions} positions, {compared} by formula")
 
 
 @pytest.mark.parametrize("kind", ["transformer", "item2vec"])
