@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from kafka import TopicPartition
 from kafka.errors import (
@@ -41,7 +42,7 @@ def ending(
             f"Kafka does not let group {config.group_id!r} read topic "
             f"{config.topics.events!r}: {error}"
         )
-    return error
+    return cast(Exception, error)
 
 
 def set_offset(group: str, tp: TopicPartition, offset: int) -> str:

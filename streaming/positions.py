@@ -179,9 +179,7 @@ class Positions:
         else:
             what = f"{_name(tp)} lost offsets {offset} to {begin - 1}: they expired unread"
         if not self._config.accept_loss:
-            raise UserError(
-                f"{what}; set accept_loss = true to go on from offset {begin}{instead}"
-            )
+            raise UserError(f"{what}; set accept_loss = true to go on from offset {begin}{instead}")
         log.error("%s; going on from offset %d as accept_loss says", what, begin)
         return max(begin - offset, 0)
 
