@@ -190,12 +190,22 @@ def measure(
                     err.print(f"  {found[-1][0]:.1f} s, {found[-1][1]:.1f} s")
                 # Long enough for a snapshot, and for commits behind it.
                 time.sleep(2.5 * _SNAPSHOT_S)
+                if snapshots:
+                    _wait_for_snapshots(state, shop.partitions)
                 killed = time.time()
                 process.kill()
                 process.wait()
     finally:
         reader.close()
     return found
+
+
+def _wait_for_snapshots(state: Path, partitions: int) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while len(list(state.glob("*.state"))) < partitions:
+        if time.monotonic() > deadline:
+            raise UserError(f"no snapshots of all partitions within {_PATIENCE_S:g} s")
+        time.sleep(0.1)
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -34,8 +34,8 @@ def ending(
         return UserError("; ".join(_cut(error, config.group_id, partitions)))
     if isinstance(error, UnsupportedCodecError):
         return UserError(
-            f"an event in topic {config.topics.events!r} cannot be read: {error}; install what the "
-            "base install of session-rec has (pip install lz4 cramjam zstandard)"
+            f"an event in topic {config.topics.events!r} cannot be read: {error}; "
+            "pip install 'kafka-python[lz4,snappy,zstd]', as our base install does"
         )
     if isinstance(error, BrokerResponseError):
         return UserError(

@@ -213,7 +213,7 @@ class _Admin(Admin):
 
 class KafkaPythonClient(Client):
     name = "kafka-python"
-    codecs = ("none", "gzip")  # the others need libraries that the project does not install
+    codecs = ("none", "gzip", "lz4", "zstd", "snappy")
     writes_null_headers = False
 
     def _producer(
