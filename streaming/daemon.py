@@ -261,8 +261,7 @@ class Daemon:
     def _drop(self, tp: TopicPartition) -> None:
         partition = self._partitions.pop(tp, None)
         if partition is not None:
-            self.telemetry.left(partition)
-            self.telemetry.partitions.pop(tp.partition, None)
+            self.telemetry.left(tp.partition, partition)
             self.pipeline.slates.drop(partition.name)
 
     def _after_expiry(self) -> None:

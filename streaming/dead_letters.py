@@ -50,7 +50,7 @@ class DeadLetters:
         ]
         # What an earlier letter said of the message would pass for what this one says.
         theirs: Headers = [
-            (name, value or b"")
+            (name, value)
             for name, value in record.headers or ()
             if name == REDRIVES or not name.startswith(PREFIX)
         ]
@@ -96,5 +96,5 @@ def _size(output: Output) -> int:
     return (
         len(output.key or b"")
         + len(output.value or b"")
-        + sum(len(name.encode()) + len(value) + 10 for name, value in output.headers)
+        + sum(len(name.encode()) + len(value or b"") + 10 for name, value in output.headers)
     )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
     CommitFailedError,
@@ -22,6 +22,7 @@ from kafka.errors import (
 from session_rec.errors import UserError
 from streaming.config import KafkaSettings, StreamConfig
 from streaming.header_names import accept_any_header_name
+from streaming.null_headers import NullableProducer
 from streaming.tls_files import certificate_refused, check_tls_files
 
 log = logging.getLogger(__name__)
@@ -140,10 +141,10 @@ def make_reader(kafka: KafkaSettings) -> KafkaConsumer:
     )
 
 
-def make_producer(kafka: KafkaSettings, **options: Any) -> KafkaProducer:
+def make_producer(kafka: KafkaSettings, **options: Any) -> NullableProducer:
     """An idempotent producer that waits for all replicas."""
     return _connect(
-        KafkaProducer,
+        NullableProducer,
         kafka,
         client_options(kafka)
         | {

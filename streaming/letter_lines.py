@@ -32,7 +32,8 @@ def letter_lines(letter: Letter, most: int) -> list[str]:
         if name not in _TOLD:
             lines.append(f"note:    {safe_text(name)} = {safe_text(value[:most])}")
     for name, value in letter.headers:
-        lines.append(f"header:  {safe_text(name)} = {safe_text(value[:most])}")
+        shown = "null" if value is None else safe_text(value[:most])
+        lines.append(f"header:  {safe_text(name)} = {shown}")
     for name, data in (("key", letter.key), ("value", letter.value)):
         size = "" if data is None else f" ({len(data):,} bytes)"
         lines.append(f"{name}{size}:")

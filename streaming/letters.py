@@ -79,7 +79,7 @@ def letter(record: Any) -> Letter:
         if name.startswith(PREFIX):
             notes.setdefault(name.removeprefix(PREFIX), value or b"")
         else:
-            own.append((name, value or b""))
+            own.append((name, value))
     try:
         reason, topic = notes["reason"].decode("utf-8", "replace"), notes["topic"].decode()
         partition, offset, timestamp = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ class Telemetry(Collector):
         self.partitions = health.partitions
         self.rebalances = {"assigned": 0, "revoked": 0, "lost": 0}
         self._gone = {"forgotten": 0, "sessions_cap": 0, "bytes_cap": 0}
+        #: A scrape, on a thread of its own, must not meet a partition between there and gone.
+        self._leaving = threading.Lock()
         self.registry = CollectorRegistry()
         stages = Histogram(
             "session_rec_stage_seconds",
@@ -67,9 +70,11 @@ class Telemetry(Collector):
         finally:
             self._stages[stage].observe(time.perf_counter() - begin)
 
-    def left(self, partition: Partition) -> None:
-        """Keeps the counts of a partition that is ours no more."""
-        _add_gone(self._gone, partition)
+    def left(self, number: int, partition: Partition) -> None:
+        """Takes out a partition that is ours no more, and keeps its counts."""
+        with self._leaving:
+            _add_gone(self._gone, partition)
+            self.partitions.pop(number, None)
 
     def collect(self) -> Iterator[Any]:
         """The metrics that are read from plain counts."""
@@ -151,8 +156,9 @@ class Telemetry(Collector):
         size = GaugeMetricFamily(
             "session_rec_state_bytes", "Memory of the live sessions", labels=["partition"]
         )
-        gone = dict(self._gone)
-        for number, partition in sorted(self.partitions.copy().items()):
+        with self._leaving:
+            gone, ours = dict(self._gone), self.partitions.copy()
+        for number, partition in sorted(ours.items()):
             label = [str(number)]
             lag.add_metric(label, partition.lag)
             if (age_s := lag_seconds(partition, time.time())) is not None:

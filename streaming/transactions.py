@@ -66,6 +66,7 @@ class TransactionalDelivery(Delivery):
         super().__init__(config, consumer, dead_letters)
         self._kept: list[Output] = []
         self._written = False  # all that is kept is in the open transaction, and on the brokers
+        self._reason: KafkaError | None = None  # why the batch failed last, if not for time
 
     def send(self, outputs: Iterable[Output]) -> None:
         """Takes outputs into the batch."""
@@ -114,7 +115,7 @@ class TransactionalDelivery(Delivery):
                 self._start_over(e, deadline)
                 if not self._took_place(offsets):
                     continue
-            self._kept, self._written, self._refused = [], False, False
+            self._kept, self._written, self._refused, self._reason = [], False, False, None
             return True
 
     def forget(self, source: str) -> None:
@@ -198,12 +199,15 @@ class TransactionalDelivery(Delivery):
         """
         self._written = False
         error = self._cause(error)
+        if not isinstance(error, KafkaTimeoutError):
+            self._reason = error
         if isinstance(error, _FENCING) and not self._timed_out(deadline):
             raise fenced_producer(self._config) from None
         if time.monotonic() >= deadline:
             raise DeliveryError(
                 f"{len(self._kept)} messages and their offsets could not be committed within "
-                f"{self._config.delivery_timeout_s:g} s ({topics_of(self._kept)}: {error}); a "
+                f"{self._config.delivery_timeout_s:g} s ({topics_of(self._kept)}: "
+                f"{self._reason or error}); a "
                 "restart finds out how the transaction ended; check that the cluster is up, that "
                 "the topics exist and that we may write to them"
             ) from None

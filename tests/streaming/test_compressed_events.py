@@ -1,4 +1,4 @@
-"""Producers compress as they like: the daemon reads every codec of Kafka, or says which it cannot."""
+"""Producers compress as they like: every codec is read, or the daemon says which it cannot."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 from broker_fixtures import Broker
+from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import KafkaProducer
@@ -26,7 +27,7 @@ from streaming import redrive as redriving
 from streaming.config import KafkaSettings
 from streaming.dead_letter_commands import _selection, register
 from streaming.dead_letters import DeadLetters
-from streaming.kafka_clients import make_reader
+from streaming.kafka_clients import make_producer, make_reader
 from streaming.letters import LetterBox, letter, parse_position, parse_time
 from streaming.safe_text import safe_block, safe_text
 
@@ -50,6 +51,10 @@ def run(stage: Stage, *arguments: str) -> Result:
 def text(result: Result) -> str:
     assert result.exit_code == 0, result.output + repr(result.exception)
     return result.output
+
+
+def brokers(stage: Any) -> dict[str, str]:
+    return {"bootstrap_servers": stage.broker.bootstrap_servers}
 
 
 def write(stage: Stage, *messages: tuple[bytes | None, bytes | None, str], **more: Any) -> None:
@@ -89,6 +94,25 @@ def test_letters_go_back_as_they_were_to_the_partition_they_came_from(
     assert [r.headers for r in sent] == [
         [("trace", b"t%d" % n), ("session-rec.redrives", b"1")] for n in range(3)
     ]
+
+
+def test_a_header_without_a_value_goes_back_without_one(broker: Broker, tmp_path: Path) -> None:
+    """Null and empty are two things, to whoever wrote the record."""
+    stage = Stage(broker, tmp_path / "no-model")
+    headers = [("null", None), ("empty", b""), ("twice", b"1"), ("twice", None)]
+    theirs = Producer({"bootstrap.servers": broker.bootstrap_servers})
+    theirs.produce(stage.events, b"{", b"k", partition=0, headers=headers)
+    assert theirs.flush(20) == 0
+    (record,) = stage.read(stage.events)
+    made = DeadLetters(stage.dead_letters, 1_000_000).make(record, "bad")
+    ours = make_producer(parse_config(brokers(stage), KafkaSettings, "test"))
+    ours.send(made.topic, key=made.key, value=made.value, headers=made.headers)
+    ours.flush()
+    ours.close()
+    assert "header:  null = null" in text(run(stage, "show", "0:0"))
+    assert "1 letters sent" in text(run(stage, "redrive"))
+    sent = stage.read(stage.events)[-1]
+    assert sent.headers == [*headers, ("session-rec.redrives", b"1")]
 
 
 def test_a_letter_cannot_loop_for_ever(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -92,6 +93,39 @@ def test_every_metric_stands_in_the_table_and_nothing_else(telemetry: Telemetry)
         assert meaning
         said[name.strip("`")] = (kind, set(re.findall(r"`(\w+)`", labels)))
     assert said == exported(telemetry)
+
+
+def test_a_scrape_while_a_partition_leaves_counts_its_sessions_once(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scrape that misses them, or has them twice, makes the counter step back, which Prometheus
+    takes for a restart."""
+
+    def dropped() -> float:
+        families = {family.name: family for family in telemetry.collect()}
+        return sum(s.value for s in families["session_rec_sessions_dropped"].samples)
+
+    class Leaving(dict[int, Partition]):
+        """Has the daemon's thread drop the partition while it is copied."""
+
+        def copy(self) -> dict[int, Partition]:
+            if 5 in self:
+                thread = threading.Thread(target=telemetry.left, args=(5, self[5]))
+                thread.start()
+                threads.append(thread)
+                thread.join(0.2)
+            return dict(self)
+
+    threads: list[threading.Thread] = []
+    leaving = partition()
+    leaving.contexts.forgotten, leaving.contexts.evicted_bytes = 40, 2
+    before = dropped()
+    monkeypatch.setattr(telemetry, "partitions", Leaving(telemetry.partitions | {5: leaving}))
+    assert dropped() == before + 42
+    (thread,) = threads
+    thread.join()
+    assert 5 not in telemetry.partitions
+    assert dropped() == before + 42
 
 
 def test_these_are_all_that_make_metrics() -> None:
