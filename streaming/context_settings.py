@@ -52,9 +52,14 @@ class ContextSettings:
 
     @property
     def reach_ms(self) -> int:
-        """The longest age of an event that a live context may hold, seen from stream time."""
-        horizon = 0 if self.rules.as_given else self.rules.horizon_ms
-        return self.forget_after_ms + horizon
+        """The longest age of an event that a live context may hold, seen from stream time.
+
+        ``pairs`` rules know no horizon: each of a session's events may have come as late after the
+        one before as the session was still live, and have been late itself.
+        """
+        if self.rules.as_given:
+            return self.rules.max_length * self.pairs_idle_ms + self.allowed_lateness_ms
+        return self.forget_after_ms + self.rules.horizon_ms
 
     def of_state(self) -> dict[str, str | int | None]:
         """What a stored state was made under: it is of use under equal values only."""

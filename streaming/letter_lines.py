@@ -31,8 +31,8 @@ def letter_lines(letter: Letter, most: int) -> list[str]:
     for name, value in letter.notes.items():
         if name not in _TOLD:
             lines.append(f"note:    {safe_text(name)} = {safe_text(value[:most])}")
-    for name, value in letter.headers:
-        shown = "null" if value is None else safe_text(value[:most])
+    for name, own in letter.headers:
+        shown = "null" if own is None else safe_text(own[:most])
         lines.append(f"header:  {safe_text(name)} = {shown}")
     for name, data in (("key", letter.key), ("value", letter.value)):
         size = "" if data is None else f" ({len(data):,} bytes)"

@@ -204,7 +204,20 @@ def test_the_rebuild_point_is_cheap_to_find_and_never_moves_back() -> None:
             last = now
 
 
-@pytest.mark.parametrize("rules", [RULES, PAIRS])
-def test_the_reach_covers_the_oldest_event_of_a_live_context(rules: SessionRules) -> None:
-    how = ContextSettings(rules, 5, 12)
-    assert how.reach_ms == (10 + 5 + 15 if rules is RULES else 12)
+def test_the_reach_covers_the_oldest_event_of_a_live_context() -> None:
+    assert ContextSettings(RULES, 5).reach_ms == 10 + 5 + 15
+
+
+def test_without_a_clock_the_reach_covers_a_session_that_is_slow_and_late() -> None:
+    """Each event of session a comes as long after the one before as it may, and as late."""
+    how = ContextSettings(PAIRS, 5, pairs_idle_ms=12)
+    contexts = PartitionContexts(how, 0)
+    offset = 0
+    for now in (100, 112, 124):
+        for session, ts in (("b", now), ("a", now - 5)):
+            contexts.add(Event(session, f"at {ts}", ts), offset)
+            offset += 1
+    contexts.add(Event("b", "at 136", 136), offset)
+    assert [entry.item for entry in contexts.context("a")] == ["at 95", "at 107", "at 119"]
+    assert contexts.stream_time == 136
+    assert how.reach_ms == 136 - 95
