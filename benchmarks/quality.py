@@ -6,7 +6,8 @@
 Figures are of a validation slice (the newest 8 % of the training sessions, by their last event)
 until ``--final`` is given: then models are fitted on the whole train split, nothing is left for
 early stopping (a transformer runs the epochs of its recipe to the end), the test split is scored,
-and the reading is added to the committed ledger.
+and the reading is added to the committed ledger. Beside each model lies what became of every
+question, for ``session-rec compare``: that of two models takes no further reading.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from session_rec.bundle import save_bundle
 from session_rec.console import err, out, progress_bar, write_json
 from session_rec.errors import DataError
 from session_rec.evaluation.evaluate import evaluate
+from session_rec.evaluation.outcomes import Outcomes
 from session_rec.event_log import SessionLog
 from session_rec.ragged import Ragged
 from session_rec.recommender import Recommender
@@ -101,8 +103,10 @@ def run_recipe(
             name=recipe.name,
             split=split,
             min_prefix=min_prefix,
+            keep_shown=True,
             progress=advance,
         )
+    Outcomes.of(result, recommender, scored).save(place / "outcomes.parquet")
     return Row(
         model=recipe.name,
         kind=recipe.kind,

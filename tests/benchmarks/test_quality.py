@@ -13,6 +13,8 @@ from benchmarks import ledger, quality
 from benchmarks.data import read_benchmark
 from benchmarks.published import KnownData, known_data
 from session_rec.errors import DataError
+from session_rec.evaluation.compare import compare
+from session_rec.evaluation.outcomes import Outcomes
 from training.leakage.certify import LeakageError
 from training.train import build_catalog
 
@@ -50,8 +52,14 @@ def run(write_sessions, tmp_path, monkeypatch):
     return call
 
 
-def test_test_split_figures_and_ledger(run):
+def test_test_split_figures_and_ledger(run, tmp_path):
     (rules, popular), _ = run("--final", "--models", "sequential-rules,popularity")
+    kept = {
+        o.header.model: o for o in map(Outcomes.read, (tmp_path / "runs").rglob("outcomes.parquet"))
+    }
+    compared = compare(kept["popularity"], kept["sequential-rules"], resamples=50)
+    (mrr,) = [d for d in compared.differences if d.metric == "mrr@20"]
+    assert mrr.difference == pytest.approx((1 + 1 + 1 / 3 - 1 / 2 - 1 / 4 - 1 / 4) / 4)
     assert rules["model"] == "sequential-rules" and rules["split"] == "test"
     assert rules["positions"] == 4 and rules["sessions"] == 2
     # 2 -> 3: no rule, so popularity: 1 and 2 (18 clicks each), then 3: rank 3.
