@@ -8,9 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from session_rec.predictors.candidate_rows import CandidateRows
 from session_rec.predictors.context_features import CONTEXT_FEATURES, context_features
 from session_rec.predictors.fact_features import FACT_FEATURES, ItemVectors, fact_features
 from session_rec.predictors.item_facts import ItemFacts
+from session_rec.ragged import Ragged
 
 #: Probabilities below e to this are alike to the re-ranker.
 _LOG_FLOOR = -12.0
@@ -32,17 +34,18 @@ def feature_names(parts: Sequence[str]) -> tuple[str, ...]:
 
 
 class Candidates(NamedTuple):
-    """The candidates of one context.
+    """The candidates of B contexts.
 
     Attributes:
-        rows: int64 [C], catalog rows, ascending.
+        found: which items they are.
         features: float32 [C, F], columns as :func:`feature_names`.
 
-    >>> Candidates(np.array([3, 7]), np.zeros((2, 33), np.float32)).rows
+    >>> found = CandidateRows.union([np.array([[3, 7]])], 9)
+    >>> Candidates(found, np.zeros((2, 33), np.float32)).found.rows
     array([3, 7])
     """
 
-    rows: NDArray[np.int64]
+    found: CandidateRows
     features: NDArray[np.float32]
 
 
@@ -50,59 +53,69 @@ def candidates(
     scores: Sequence[NDArray[np.float32]],
     best: Sequence[tuple[NDArray[np.int32], NDArray[np.float32]]],
     logits: Sequence[bool],
-    context: NDArray[np.int32],
+    contexts: Ragged,
     facts: ItemFacts,
     vectors: ItemVectors,
 ) -> Candidates:
-    """The union of each part's best items for one context, with their features.
+    """The union of each part's best items for each context, with their features.
 
     Everything here is elementwise or a sum over a row of its own, so that a context's features
     are the same bits in any company.
 
     Args:
-        scores: per part float32 [N], the scores of every item.
-        best: per part its best rows, int32 [depth], and their scores, best first.
+        scores: per part float32 [B, N], the scores of every item.
+        best: per part its best rows, int32 [B, depth], and their scores, best first.
         logits: per part whether its scores are logits (:attr:`Predictor.logits`).
-        context: int32 [L], the known items, newest last.
+        contexts: B contexts of known items, newest last.
         facts: what training says of each item.
         vectors: a vector of each item.
 
-    >>> from session_rec.ragged import Ragged
+    >>> contexts = Ragged.from_lists([[1]])
     >>> facts = ItemFacts.fit(Ragged.from_lists([[0, 1, 2]]), n_items=3)
-    >>> scores = np.array([3, 1, 0], np.float32)
-    >>> found = candidates([scores], [(np.array([0, 1]), scores[:2])], [False],
-    ...                    np.array([1], np.int32), facts, ItemVectors(None))
-    >>> found.rows.tolist(), found.features.shape
+    >>> scores = np.array([[3, 1, 0]], np.float32)
+    >>> best = np.array([[0, 1]], np.int32), scores[:, :2]
+    >>> of = candidates([scores], [best], [False], contexts, facts, ItemVectors(None))
+    >>> of.found.rows.tolist(), of.features.shape
     ([0, 1], (2, 33))
     """
-    rows = np.unique(np.concatenate([part for part, _ in best])).astype(np.int64)
+    found = CandidateRows.union([rows for rows, _ in best], facts.n_items)
     columns: list[NDArray[np.float64]] = []
-    for line, (_, ordered), is_logits in zip(scores, best, logits, strict=True):
-        columns += _part_features(line, line[rows], ordered.astype(np.float64), is_logits)
-    columns += context_features(rows, context, facts.log_popularity)
-    columns += fact_features(rows, context, facts, vectors)
-    return Candidates(rows, np.stack(columns, axis=1).astype(np.float32))
+    for lines, (_, ordered), is_logits in zip(scores, best, logits, strict=True):
+        columns += _part_features(found, lines, ordered.astype(np.float64), is_logits)
+    columns += context_features(found, contexts, facts.log_popularity)
+    columns += fact_features(found, contexts, facts, vectors)
+    features = np.empty((len(found), len(columns)), np.float32)
+    for f, column in enumerate(columns):
+        features[:, f] = column
+    return Candidates(found, features)
 
 
 def _part_features(
-    line: NDArray[np.float32],
-    own: NDArray[np.float32],
+    found: CandidateRows,
+    lines: NDArray[np.float32],
     ordered: NDArray[np.float64],
     logits: bool,
 ) -> list[NDArray[np.float64]]:
-    value = own.astype(np.float64)
-    top = ordered[0]
+    value = lines[found.context, found.rows].astype(np.float64)
+    # One context at a time: the probabilities of all items for all of them may be a gigabyte.
+    total = np.empty(len(ordered))
+    rank = np.empty(len(found), np.int64)
+    for b, (line, its_best) in enumerate(zip(lines, ordered, strict=True)):
+        if logits:
+            total[b] = np.exp(line - np.float32(its_best[0])).sum(dtype=np.float64)
+        else:
+            total[b] = np.maximum(line, 0).sum(dtype=np.float64)
+        own = found.of(b)
+        rank[own] = np.searchsorted(-its_best, -value[own], side="left")
+    total, top, last = total[found.context], ordered[found.context, 0], ordered[found.context, -1]
     if logits:
-        total = np.exp(line - np.float32(top)).sum(dtype=np.float64)
         log_probability = value - top - np.log(total)
     else:
-        total = np.maximum(line, 0).sum(dtype=np.float64)
-        share = np.maximum(value, 0) / max(total, 1e-30)
+        share = np.maximum(value, 0) / np.maximum(total, 1e-30)
         log_probability = np.log(np.maximum(share, np.exp(_LOG_FLOOR)))
-    rank = np.searchsorted(-ordered, -value, side="left")
     return [
         np.maximum(log_probability, _LOG_FLOOR) / 4,
         1 / (rank + 1.0),
         np.log1p(rank) / 4,
-        np.minimum((top - value) / (top - ordered[-1] + 1e-6), 4.0),
+        np.minimum((top - value) / (top - last + 1e-6), 4.0),
     ]

@@ -41,8 +41,10 @@ class ItemFacts:
     >>> facts = ItemFacts.fit(Ragged.from_lists([[0, 1], [1, 2]]), n_items=4)
     >>> facts.age.tolist()
     [0.5, 0.0, 0.0, 1.0]
-    >>> facts.follows(1, np.array([0, 2])).tolist()
-    [0.0, 1.0]
+    >>> from session_rec.predictors.candidate_rows import CandidateRows
+    >>> found = CandidateRows.union([np.array([[0, 2]])], 4)
+    >>> facts.follows(np.array([[1]]), found).tolist()
+    [[0.0], [1.0]]
     """
 
     log_popularity: NDArray[np.float32]

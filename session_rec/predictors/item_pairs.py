@@ -1,4 +1,4 @@
-"""Weights of ordered pairs of items, looked up for one item and many others."""
+"""Weights of ordered pairs of items, looked up for an item of each context and its candidates."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from session_rec.predictors.base import Arrays
+from session_rec.predictors.candidate_rows import CandidateRows
 from session_rec.ragged import Ragged
 
 
@@ -22,8 +23,8 @@ class ItemPairs:
         weight: float32 [P].
 
     >>> pairs = ItemPairs.of(np.array([0, 0, 0]), np.array([2, 1, 2]), np.ones(3), n_items=3)
-    >>> pairs(0, np.array([0, 1, 2])).tolist()
-    [0.0, 1.0, 2.0]
+    >>> pairs(np.array([[0]]), CandidateRows.union([np.array([[0, 1, 2]])], 3)).tolist()
+    [[0.0], [1.0], [2.0]]
     """
 
     offsets: NDArray[np.int64]
@@ -52,17 +53,24 @@ class ItemPairs:
             total[kept].astype(np.float32),
         )
 
-    def __call__(self, item: int, others: NDArray[np.int64]) -> NDArray[np.float64]:
-        """float64 [C]: the weight of ``item`` with each of ``others``; 0 where there is none."""
-        pairs = slice(self.offsets[item], self.offsets[item + 1])
-        known = self.other[pairs]
-        if len(known) == 0:
-            return np.zeros(len(others))
-        place = np.minimum(np.searchsorted(known, others), len(known) - 1)
-        found: NDArray[np.float64] = np.where(
-            known[place] == others, self.weight[pairs][place], 0.0
-        ).astype(np.float64)
-        return found
+    def __call__(
+        self,
+        items: NDArray[np.integer],  # type: ignore[type-arg]
+        found: CandidateRows,
+    ) -> NDArray[np.float64]:
+        """float64 [C, M]: the weights of M items of each context, int [B, M], with each of its
+        candidates; 0 where there is none, or the item is -1."""
+        n_contexts, m = items.shape
+        item = items.ravel()
+        start = np.where(item >= 0, self.offsets[item], 0)
+        count = np.where(item >= 0, self.offsets[item + 1], 0) - start
+        asked = np.repeat(np.arange(n_contexts * m), count)
+        pairs = np.arange(len(asked)) + np.repeat(start - np.cumsum(count) + count, count)
+        at = found.places(asked // m, self.other[pairs])
+        kept = at >= 0
+        weights = np.zeros((len(found), m))
+        weights[at[kept], asked[kept] % m] = self.weight[pairs[kept]]
+        return weights
 
     def arrays(self) -> Arrays:
         """The arrays by name."""

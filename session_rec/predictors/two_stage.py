@@ -147,23 +147,13 @@ class TwoStage(Predictor):
         scores."""
         logits = [part.logits for part in self._parts.values()]
         best = [top_k(s, min(self._depth, self.n_items)) for s in of_parts]
-        found = [
-            candidates(
-                [s[b] for s in of_parts],
-                [(rows[b], values[b]) for rows, values in best],
-                logits,
-                contexts.sequence(b),
-                self._facts,
-                self._vectors,
-            )
-            for b in range(len(contexts))
-        ]
-        if not found:
+        if not len(contexts):
             return []
+        of = candidates(of_parts, best, logits, contexts, self._facts, self._vectors)
         # One product for all of them: its rows do not depend on each other.
-        scores = self._reranker(np.concatenate([features for _, features in found]))
-        ends = np.cumsum([len(rows) for rows, _ in found])
-        return [(f.rows, own) for f, own in zip(found, np.split(scores, ends[:-1]), strict=True)]
+        scores = self._reranker(of.features)
+        places = [of.found.of(b) for b in range(len(contexts))]
+        return [(of.found.rows[own], scores[own]) for own in places]
 
     def config(self) -> dict[str, Any]:
         return {
@@ -220,8 +210,8 @@ def _below(own: NDArray[np.float32], main: NDArray[np.float32]) -> NDArray[np.fl
 def item_vectors(parts: Mapping[str, Predictor]) -> ItemVectors:
     """The vectors of the first part that has such.
 
-    >>> item_vectors({}).cosines(np.array([3]), 1).tolist()
-    [0.0]
+    >>> item_vectors({}).directions(np.array([3])).tolist()
+    [[0.0]]
     """
     vectors = (part.item_vectors for part in parts.values())
     return ItemVectors(next((v for v in vectors if v is not None), None))

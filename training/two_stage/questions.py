@@ -70,31 +70,24 @@ def reranking_data(
     """
     vectors = item_vectors(parts)
     logits = [part.logits for part in parts.values()]
-    found: list[NDArray[np.float32]] = []
-    answers: list[int] = []
+    features: list[NDArray[np.float32]] = []
+    answers: list[NDArray[np.int64]] = []
     for start in range(0, len(contexts), MICRO_BATCH):
-        batch = contexts.take(np.arange(start, min(start + MICRO_BATCH, len(contexts))))
+        which = np.arange(start, min(start + MICRO_BATCH, len(contexts)))
+        batch = contexts.take(which)
         scores = [part.score(batch) for part in parts.values()]
         best = [top_k(s, min(depth, s.shape[1])) for s in scores]
-        for b in range(len(batch)):
-            rows, values = candidates(
-                [s[b] for s in scores],
-                [(rows[b], values[b]) for rows, values in best],
-                logits,
-                batch.sequence(b),
-                facts,
-                vectors,
-            )
-            at = int(np.searchsorted(rows, targets[start + b]))
-            if at < len(rows) and rows[at] == targets[start + b]:
-                found.append(values)
-                answers.append(at)
+        of = candidates(scores, best, logits, batch, facts, vectors)
+        at = of.found.places(np.arange(len(batch)), targets[which])
+        for b in np.flatnonzero(at >= 0).tolist():
+            features.append(of.features[of.found.of(b)])
+        answers.append((at - of.found.offsets[:-1])[at >= 0])
         if progress is not None:
             progress(len(batch))
     names = feature_names(list(parts))
     return RerankingData(
-        np.concatenate([np.zeros((0, len(names)), np.float32), *found]),
-        np.cumsum([0, *map(len, found)]),
-        np.array(answers, np.int64),
+        np.concatenate([np.zeros((0, len(names)), np.float32), *features]),
+        np.cumsum([0, *map(len, features)]),
+        np.concatenate([np.zeros(0, np.int64), *answers]),
         len(contexts),
     )

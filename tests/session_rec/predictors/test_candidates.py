@@ -61,23 +61,24 @@ def naive(scores, logits, context, log_popularity, depth):
 def test_features_are_what_their_names_say(one, other, logits, context, depth):
     facts = ItemFacts.fit(Ragged.from_lists([[r] * r for r in range(1, N)]), N)
     popularity = [math.log(1 + r) for r in range(N)]
-    scores = [np.array(one, np.float32), np.array(other, np.float32)]
+    scores = [np.array([one], np.float32), np.array([other], np.float32)]
     order = [sorted(range(N), key=lambda r, s=s: (-s[r], r))[:depth] for s in (one, other)]
+    asked = Ragged.from_lists([context])
     got = candidates(
         scores,
-        [(np.array(best), s[best]) for best, s in zip(order, scores, strict=True)],
+        [(np.array([best]), s[:, best]) for best, s in zip(order, scores, strict=True)],
         [logits, False],
-        np.array(context, np.int32),
+        asked,
         facts,
         ItemVectors(None),
     )
     wanted = naive([one, other], [logits, False], context, popularity, min(depth, N))
-    assert got.rows.tolist() == list(wanted)
+    assert got.found.rows.tolist() == list(wanted)
     assert got.features.dtype == np.float32
     assert got.features.shape == (len(wanted), len(feature_names(["a", "b"])))
     known = got.features[:, : -len(FACT_FEATURES)]
     np.testing.assert_allclose(known, list(wanted.values()), rtol=1e-5, atol=1e-5)
-    columns = fact_features(got.rows, np.array(context, np.int32), facts, ItemVectors(None))
+    columns = fact_features(got.found, asked, facts, ItemVectors(None))
     np.testing.assert_array_equal(
         got.features[:, -len(FACT_FEATURES) :], np.stack(columns, axis=1).astype(np.float32)
     )

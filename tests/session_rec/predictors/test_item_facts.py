@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from session_rec import Ragged
 from session_rec.errors import BundleError
+from session_rec.predictors.candidate_rows import CandidateRows
 from session_rec.predictors.fact_features import FACT_FEATURES, ItemVectors, fact_features
 from session_rec.predictors.item_facts import ItemFacts
 from session_rec.predictors.item_pairs import ItemPairs
@@ -48,17 +49,21 @@ def naive(sessions):
 def test_facts_are_what_their_names_say(sessions):
     facts = ItemFacts.fit(Ragged.from_lists(sessions), N)
     recent, age, clicks, follows, near = naive(sessions)
-    everything = np.arange(N)
+    everything = CandidateRows.union([np.arange(N)[None]], N)
     for a in range(N):
         assert facts.log_popularity[a] == pytest.approx(math.log(1 + clicks[a]), rel=1e-5)
         assert facts.age[a] == pytest.approx(age[a], abs=1e-6)
         for value, share in zip(facts.recent[a], (0.03, 0.1, 0.3), strict=True):
             assert value == pytest.approx(math.log(1 + recent[share][a]), rel=1e-4, abs=1e-6)
         np.testing.assert_allclose(
-            facts.follows(a, everything), [follows[a, b] for b in range(N)], rtol=1e-5
+            facts.follows(np.array([[a]]), everything)[:, 0],
+            [follows[a, b] for b in range(N)],
+            rtol=1e-5,
         )
         np.testing.assert_allclose(
-            facts.near(a, everything), [near[a, b] for b in range(N)], rtol=1e-5
+            facts.near(np.array([[a]]), everything)[:, 0],
+            [near[a, b] for b in range(N)],
+            rtol=1e-5,
         )
         assert facts.volume[a] == pytest.approx(1 + sum(near[a, b] for b in range(N)), rel=1e-5)
     again = ItemFacts.restore(facts.arrays(), N)
@@ -75,7 +80,8 @@ def test_columns_are_what_their_names_say(sessions, context, with_vectors):
     directions = table / np.linalg.norm(table, axis=1, keepdims=True)
     vectors = ItemVectors(table.astype(np.float32) if with_vectors else None)
     rows = np.array([0, 2, 5])
-    got = fact_features(rows, np.array(context, np.int32), facts, vectors)
+    found = CandidateRows.union([rows[None]], N)
+    got = fact_features(found, Ragged.from_lists([context]), facts, vectors)
     columns = dict(zip(FACT_FEATURES, got, strict=True))
     volume = {a: 1 + sum(near[a, b] for b in range(N)) for a in range(N)}
     for c, row in enumerate(rows.tolist()):
@@ -117,9 +123,30 @@ def test_of_each_item_the_heaviest_pairs_are_kept():
         n_items=5,
         per_item=2,
     )
-    assert pairs(0, np.arange(5)).tolist() == [0, 0, 1.5, 2, 0]
-    assert pairs(1, np.arange(5)).tolist() == pytest.approx([0.1, 0, 0, 0, 0])
-    assert pairs(2, np.arange(5)).tolist() == [0, 0, 0, 0, 0]
+    found = CandidateRows.union([np.tile(np.arange(5), (2, 1))], 5)
+    weights = pairs(np.array([[0, 1], [-1, 2]]), found)
+    assert weights[:5, 0].tolist() == [0, 0, 1.5, 2, 0]
+    assert weights[:5, 1].tolist() == pytest.approx([0.1, 0, 0, 0, 0])
+    assert weights.shape == (10, 2) and not weights[5:].any()
+
+
+@given(logs, st.lists(st.lists(st.integers(0, N - 1), max_size=5), min_size=1, max_size=6))
+def test_columns_of_a_context_are_the_same_bits_in_any_company(sessions, contexts):
+    facts = ItemFacts.fit(Ragged.from_lists(sessions), N)
+    table = np.random.default_rng(0).normal(size=(N, 5)).astype(np.float32)
+    rng = np.random.default_rng(len(contexts))
+    best = np.array([rng.permutation(N)[:4] for _ in contexts])
+
+    def columns(which):
+        asked = Ragged.from_lists([contexts[b] for b in which])
+        found = CandidateRows.union([best[which, :2], best[which, 1:]], N)
+        return found, np.stack(fact_features(found, asked, facts, ItemVectors(table)), axis=1)
+
+    found, together = columns(list(range(len(contexts))))
+    for b in range(len(contexts)):
+        alone, of_alone = columns([b])
+        assert alone.rows.tolist() == sorted(set(best[b].tolist()))
+        np.testing.assert_array_equal(together[found.of(b)], of_alone)
 
 
 def test_facts_of_another_catalog_are_refused():
