@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from kafka import TopicPartition
 
-from session_rec.errors import UserError
 from streaming import snapshots
 from streaming.accounting import Notices
 from streaming.config import StreamConfig
@@ -21,7 +17,10 @@ from streaming.contexts import ContextSettings, PartitionContexts
 from streaming.live_sessions import Capture
 from streaming.pipeline import Partition
 from streaming.positions import Stand
-from streaming.snapshots import Snapshot, SnapshotError, SnapshotHeader, SnapshotWriter
+from streaming.snapshot_format import SnapshotError, SnapshotHeader
+from streaming.snapshot_writer import SnapshotWriter
+from streaming.snapshots import Snapshot
+from streaming.state_directory import StateDirectory
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class SnapshotStore:
         topic_id: Callable[[], str | None],
         notices: Notices,
     ) -> None:
-        self._dir = directory
+        self._directory = StateDirectory(directory)
         self._config = config
         self._settings = settings
         self._topic_id = topic_id
@@ -70,9 +69,6 @@ class SnapshotStore:
         self._due: dict[TopicPartition, float] = {}
         self._writing: _Writing | None = None
         self._sweep_at = time.monotonic() + STRANGERS_STAY_S
-        self._lock = _own(directory)
-        for left in directory.glob(f".*{_SUFFIX}.tmp"):
-            left.unlink(missing_ok=True)
 
     @property
     def busy(self) -> bool:
@@ -85,7 +81,7 @@ class SnapshotStore:
         if self._writing is not None and self._writing.tp == tp:
             self.abort()
         self._due[tp] = time.monotonic() + self._config.snapshot_interval_s
-        path, begun = self._path(tp), time.perf_counter()
+        path, begun = self._directory.file(tp), time.perf_counter()
         try:
             with snapshots.no_collection():
                 header, sessions, erased_at, placed = snapshots.read(path, self._settings.rules)
@@ -122,11 +118,11 @@ class SnapshotStore:
             else:
                 self._go_on()
         except OSError as e:
-            log.warning("no snapshot of the state can be kept in %s: %s", self._dir, e)
+            log.warning("no snapshot of the state can be kept in %s: %s", self._directory.path, e)
             self.abort()
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = float("inf")
-            self._sweep(partitions)
+            self._directory.sweep(partitions)
 
     def write_all(self, partitions: Partitions) -> None:
         """Writes a snapshot of what is committed of each partition, so that a restart reads
@@ -145,7 +141,7 @@ class SnapshotStore:
                             return
                         self._go_on(wait=True)
         except OSError as e:
-            log.warning("no snapshot of the state can be kept in %s: %s", self._dir, e)
+            log.warning("no snapshot of the state can be kept in %s: %s", self._directory.path, e)
             self.abort()
 
     def erase(self, tp: TopicPartition, sessions: dict[str, int]) -> None:
@@ -187,7 +183,7 @@ class SnapshotStore:
     def close(self) -> None:
         """Gives the directory free."""
         self.abort()
-        os.close(self._lock)
+        self._directory.close()
 
     def _check(
         self, header: SnapshotHeader, tp: TopicPartition, stand: Stand, erased_at: int
@@ -239,7 +235,7 @@ class SnapshotStore:
             self._settings.of_state(),
             contexts.moment(),
         )
-        writer = SnapshotWriter(self._path(tp), header)
+        writer = SnapshotWriter(self._directory.file(tp), header)
         self._writing = _Writing(tp, contexts, contexts.capture(writer.save), writer)
 
     def _go_on(self, wait: bool = False) -> None:
@@ -254,29 +250,9 @@ class SnapshotStore:
             self._writing = None
             self._notices.snapshots_written += 1
 
-    def _sweep(self, partitions: Partitions) -> None:
-        ours = {self._path(tp) for tp in partitions}
-        for path in set(self._dir.glob(f"*{_SUFFIX}")) - ours:
-            log.info("the snapshot %s is of a partition that is not ours: it goes", path)
-            with suppress(OSError):
-                path.unlink()
-
     def _remove(self, tp: TopicPartition) -> None:
         self._placed.pop(tp, None)
-        path = self._path(tp)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as e:
-            raise UserError(
-                f"the snapshot {path} cannot be removed ({e.strerror}), and may hold sessions that "
-                "were erased: remove it by hand"
-            ) from None
-
-    def _path(self, tp: TopicPartition) -> Path:
-        return self._dir / f"{tp.topic}-{tp.partition}{_SUFFIX}"
-
-
-_SUFFIX = ".state"
+        self._directory.remove(tp)
 
 
 class _Writing(NamedTuple):
@@ -284,22 +260,3 @@ class _Writing(NamedTuple):
     contexts: PartitionContexts
     capture: Capture
     writer: SnapshotWriter
-
-
-def _own(directory: Path) -> int:
-    """Takes the directory for this process, until it ends."""
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as e:
-        raise UserError(
-            f"state_dir {directory} cannot be used ({e.strerror}): choose another place"
-        ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise UserError(
-            f"another process uses state_dir {directory}: give each daemon one of its own"
-        ) from None
-    return lock

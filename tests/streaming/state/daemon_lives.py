@@ -162,7 +162,7 @@ class Shop:
         daemon = self.daemons.pop(name, None)
         store = None if daemon is None else daemon._state._snapshots
         if store is not None:  # what the system closes; what is half written stays there
-            os.close(store._lock)
+            store._directory.close()
             if store._writing is not None:
                 store._writing.writer._file.close()
 
@@ -306,7 +306,7 @@ class Shop:
                 "streaming.snapshot_store.STEP_S": 0,
                 "streaming.snapshot_store.log": mock.Mock(),
                 "streaming.state_store.log": mock.Mock(),
-                "streaming.snapshots.threading": SimpleNamespace(Thread=AtOnce),
+                "streaming.snapshot_writer.threading": SimpleNamespace(Thread=AtOnce),
                 "streaming.pipeline.time": clock,
                 "streaming.daemon.log": mock.Mock(),
                 "streaming.delivery.log": mock.Mock(),

@@ -20,14 +20,14 @@ from test_named_cases import SHOP
 from session_rec.errors import UserError
 from session_rec.events import Event
 from session_rec.sessions import SessionRules
-from streaming import snapshot_store, snapshots
+from streaming import snapshot_store, snapshot_writer
 from streaming.accounting import Notices
 from streaming.config import StreamConfig
 from streaming.contexts import ContextSettings, Fate, PartitionContexts
 from streaming.pipeline import Partition
 from streaming.positions import Stand
 from streaming.snapshot_store import SnapshotStore
-from streaming.snapshots import SnapshotWriter
+from streaming.snapshot_writer import SnapshotWriter
 
 TP = TopicPartition(EVENTS, 0)
 ERASE = Draft("erasure", "a")
@@ -233,7 +233,9 @@ def test_a_file_whose_name_is_not_durable_goes_so_that_none_is_left_unerased(
     ours.committed = 8
     with monkeypatch.context() as patch:
         patch.setattr(
-            snapshots, "sync_directory", mock.Mock(side_effect=OSError(5, "Input/output error"))
+            snapshot_writer,
+            "sync_directory",
+            mock.Mock(side_effect=OSError(5, "Input/output error")),
         )
         held.write_all({TP: ours})
     held.erase(TP, {"ann-of-kent": 8})

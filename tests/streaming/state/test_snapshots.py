@@ -18,7 +18,9 @@ from session_rec.events import Event, EventError, decode_event
 from session_rec.sessions import SessionRules
 from streaming.contexts import ContextSettings, Fate, PartitionContexts
 from streaming.live_sessions import SESSION_BYTES, entry_bytes, text_bytes
-from streaming.snapshots import Snapshot, SnapshotError, SnapshotHeader, SnapshotWriter, read
+from streaming.snapshot_format import SnapshotError, SnapshotHeader
+from streaming.snapshot_writer import SnapshotWriter
+from streaming.snapshots import Snapshot, read
 
 #: Memory, where there is one: the tests make many files durable.
 SHM = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
