@@ -9,7 +9,7 @@ import pytest
 
 HERE = Path(__file__).parent
 TEXT = (HERE.parents[1] / "docs" / "delivery.md").read_text("utf-8")
-NAMED = sorted(set(re.findall(r"`((?:\w+/)*test_\w+\.py)(?:::(\w+))?`", TEXT)))
+NAMED = sorted(set(re.findall(r"`((?:(?:\w+|\.\.)/)*test_\w+\.py)(?:::(\w+))?`", TEXT)))
 
 
 @pytest.mark.parametrize(("file", "test"), NAMED, ids=lambda part: part or "all")
