@@ -76,6 +76,20 @@ def write_file(target: Path, data: bytes) -> None:
             raise
 
 
+def check_writable(target: Path) -> None:
+    """Makes the directory of the file ``target`` and tries it: better told now than after an hour.
+
+    Raises:
+        DataError: no file can be written there.
+
+    >>> check_writable(Path(tempfile.mkdtemp()) / "runs" / "figures.json")
+    """
+    with _told(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+
+
 @contextmanager
 def _told(target: Path) -> Iterator[None]:
     """Says in a sentence that ``target`` cannot be written."""

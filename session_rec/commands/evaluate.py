@@ -36,6 +36,7 @@ def evaluate(
     from session_rec.evaluation.protocol import Protocol
     from session_rec.evaluation.table import evaluation_table
     from session_rec.event_log import read_sessions
+    from session_rec.files import check_writable
     from session_rec.recommender import Recommender
 
     names = distinct_names(model)
@@ -53,6 +54,8 @@ def evaluate(
             questions = log.questions(r.catalog, r.rules, min_prefix)
             protocol = Protocol.of(log, questions, r.catalog, r.rules, split, min_prefix)
             check_replaceable(file, r.fingerprint, protocol)
+    for file in [*files, *([json_out] if json_out else [])]:
+        check_writable(file)
     results, costs = [], []
     for i, (name, recommender) in enumerate(zip(names, recommenders, strict=True)):
         questions = log.questions(recommender.catalog, recommender.rules, min_prefix)

@@ -290,6 +290,19 @@ def test_evaluate_saves_and_compare_reads(model, popular, log_file, tmp_path):
     assert "on other questions" in str(min_prefix.exception)
 
 
+@pytest.mark.parametrize("option", ["--save", "--json"])
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_scored(
+    model, log_file, tmp_path, monkeypatch, option
+):
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr("session_rec.evaluation.evaluate.evaluate", lambda *_, **__: 1 / 0)
+    refused = run(
+        "evaluate", "--model", model, "--sessions", log_file, option, tmp_path / "file" / "x"
+    )
+    assert isinstance(refused.exception, DataError)
+    assert "cannot be written" in str(refused.exception)
+
+
 def test_another_model_of_the_same_name_does_not_take_the_file(model, popular, log_file, tmp_path):
     words = ("--sessions", log_file, "--save", tmp_path / "out")
     assert run("evaluate", "--model", model, *words).exit_code == 0
