@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     from streaming.config import StreamConfig
     from streaming.experiment_report import ExperimentReport
+    from streaming.record_files import RecordFile
+    from streaming.topic_reader import TopicReader
 
 _CUTOFFS = (1, 5, 10, 20)  #: those that the slates are long enough for, unless --k says others
 
@@ -42,12 +46,19 @@ def experiment(
     alpha: Annotated[
         float, typer.Option(min=1e-6, max=0.5, help="Chance, at most, to tell equal arms apart.")
     ] = 0.05,
+    events_file: Annotated[
+        Path | None, typer.Option(help="Records of the events topic, as kcat -J writes them.")
+    ] = None,
+    predictions_file: Annotated[
+        Path | None, typer.Option(help="Those of the predictions topic.")
+    ] = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write it here.")] = None,
 ) -> None:
     """Join later clicks to the slates of an experiment, and say which arm is ahead.
 
     Look as often as you like: the interval holds at all looks at once (docs/experiments.md). Reads
-    the events and predictions topics from their beginning; writes nothing, commits nothing.
+    the events and predictions topics from their beginning, or files with their records; writes
+    nothing, commits nothing.
     """
     from session_rec.config import load_config
     from session_rec.console import err, out, write_json
@@ -66,7 +77,10 @@ def experiment(
         raise ConfigError(f"--k {max(k)}: slates have {settings.k} items, ask for no more")
     set_up_logging("ERROR")
     cutoffs = sorted(set(k or (*(c for c in _CUTOFFS if c < settings.k), settings.k)))
-    report = _look(settings, cutoffs, window, pause, alpha)
+    if (events_file is None) != (predictions_file is None):
+        raise ConfigError("--events-file and --predictions-file: give both or neither")
+    files = (events_file, predictions_file) if events_file and predictions_file else None
+    report = _look(settings, files, cutoffs, window, pause, alpha)
     out.print(_arms_table(report))
     out.print(_differences_table(report))
     out.print(report.sentence(), markup=False, highlight=False, soft_wrap=True)
@@ -79,6 +93,7 @@ def experiment(
 
 def _look(
     settings: StreamConfig,
+    files: tuple[Path, Path] | None,
     cutoffs: list[int],
     window_s: float,
     pause_s: float | None,
@@ -90,42 +105,31 @@ def _look(
     from session_rec.errors import DataError
     from streaming.event_columns import EventColumns
     from streaming.experiment_report import summarise
-    from streaming.kafka_clients import make_admin, make_reader
     from streaming.messages import decode_prediction
-    from streaming.preflight import check_topics
     from streaming.slate_joins import SlateJoins
-    from streaming.topic_reader import TopicReader
 
     assert settings.experiment is not None
-    topics, name = settings.topics, settings.experiment.name
+    name = settings.experiment.name
     pause_ms = _pause_ms(settings) if pause_s is None else round(pause_s * 1000)
-    admin = make_admin(settings.kafka)
-    try:
-        check_topics(admin, settings.kafka.servers, (topics.events, topics.predictions))
-    finally:
-        admin.close()
     events = EventColumns(settings.max_future_skew_ms)
     joins = SlateJoins(name, events, round(window_s * 1000), pause_ms)
-    consumer = make_reader(settings.kafka)
     unreadable = 0
-    try:
-        # In this order, so that the event of each prediction has been read.
-        predictions = TopicReader(consumer, topics.predictions)
-        clicks = TopicReader(consumer, topics.events)
-        with progress_bar("experiment", predictions.records + clicks.records) as advance:
-            for record in clicks.read(advance):
-                events.add(record)
-            for record in predictions.read(advance):
-                try:
-                    joins.take(decode_prediction(record.value or b""))
-                except (msgspec.DecodeError, ValueError):
-                    unreadable += 1
-    finally:
-        consumer.close()
+    with (
+        _records(settings, files) as (predictions, clicks),
+        progress_bar("experiment", predictions.records + clicks.records) as advance,
+    ):
+        for record in clicks.read(advance):
+            events.add(record)
+        for record in predictions.read(advance):
+            try:
+                joins.take(decode_prediction(record.value or b""))
+            except (msgspec.DecodeError, ValueError):
+                unreadable += 1
     if not joins.sessions:
+        where = files[1] if files else f"topic {settings.topics.predictions!r}"
         strange = f", {unreadable} of them no predictions" if unreadable else ""
         raise DataError(
-            f"topic {topics.predictions!r} holds {joins.predictions + unreadable} records{strange} "
+            f"{where} holds {joins.predictions + unreadable} records{strange} "
             f"and none of experiment {name!r}: run the daemons with it first"
         )
     return summarise(
@@ -137,6 +141,34 @@ def _look(
         until=joins.answered_until - round(settings.allowed_lateness_s * 1000),
         alpha=alpha,
     )
+
+
+@contextmanager
+def _records(
+    settings: StreamConfig, files: tuple[Path, Path] | None
+) -> Iterator[tuple[TopicReader | RecordFile, TopicReader | RecordFile]]:
+    """Predictions and events: where they end is found in this order, so that the event of each
+    prediction is there."""
+    from streaming.record_files import RecordFile
+
+    if files is not None:
+        yield RecordFile(files[1]), RecordFile(files[0])
+        return
+    from streaming.kafka_clients import make_admin, make_reader
+    from streaming.preflight import check_topics
+    from streaming.topic_reader import TopicReader
+
+    topics = settings.topics
+    admin = make_admin(settings.kafka)
+    try:
+        check_topics(admin, settings.kafka.servers, (topics.events, topics.predictions))
+    finally:
+        admin.close()
+    consumer = make_reader(settings.kafka)
+    try:
+        yield TopicReader(consumer, topics.predictions), TopicReader(consumer, topics.events)
+    finally:
+        consumer.close()
 
 
 def _pause_ms(settings: StreamConfig) -> int | None:

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from session_rec.bundle import save_bundle
 from session_rec.catalog import Catalog
 from session_rec.cli import build_app
+from session_rec.errors import DataError
 from session_rec.experiment_arms import CHALLENGER, CHAMPION, Arms
 from session_rec.manifest import fingerprint
 from session_rec.model_store import ModelStore
@@ -25,6 +26,7 @@ from session_rec.predictors.sequential_rules import SequentialRules, SequentialR
 from session_rec.ragged import Ragged
 from streaming.event_columns import EventColumns
 from streaming.messages import decode_prediction
+from streaming.record_files import RecordFile
 from streaming.slate_joins import SlateJoins
 
 ITEMS = [f"i{n:02d}" for n in range(30)]
@@ -68,6 +70,17 @@ def run(stage: Stage, settings: dict, *options: str):
     for setting in stage.settings(**settings):
         arguments += ["--set", setting]
     return CliRunner().invoke(build_app(), arguments)
+
+
+def as_kcat_writes_them(records: list, path: Path) -> None:
+    lines = [
+        json.dumps(
+            {"topic": r.topic, "partition": r.partition, "offset": r.offset, "tstype": "create",
+             "ts": r.timestamp, "broker": 0, "key": r.key.decode(), "payload": r.value.decode()}
+        )
+        for r in records
+    ]  # fmt: skip
+    path.write_text("\n".join(lines) + "\n")
 
 
 @pytest.mark.parametrize("kind", ["embedded", pytest.param("apache", marks=pytest.mark.soak)])
@@ -178,9 +191,42 @@ def test_it_finds_the_better_model_over_a_swap_and_a_restart(
                                   "predictions of another partition": 0}  # fmt: skip
     assert report["warnings"] == []
 
+    # The same from files, without a cluster.
+    files = {name: tmp_path / f"{name}.jsonl" for name in ("events", "predictions")}
+    for name, topic in (("events", stage.events), ("predictions", stage.predictions)):
+        as_kcat_writes_them(stage.read(topic), files[name])
+    filed = tmp_path / "filed.json"
+    options = ["--window", "40", "--k", "1", "--k", "4", "--json", str(filed)]
+    for name, path in files.items():
+        options += [f"--{name}-file", str(path)]
+    result = run(stage, {**with_it, "kafka.bootstrap_servers": "127.0.0.1:9"}, *options)
+    assert result.exit_code == 0, result.output + repr(result.exception)
+    assert json.loads(filed.read_text()) == report
+
     # Another name has nothing to show.
     result = run(stage, {**with_it, "experiment.name": "spring"})
     assert "none of experiment 'spring'" in str(result.exception)
+
+
+def test_files_that_hold_no_records_are_told(tmp_path: Path) -> None:
+    good = '{"topic": "t", "partition": 0, "offset": 4, "ts": 5, "key": "k", "payload": null}'
+    for text, words in (
+        (good + "\n{", "line 2 is no record"),
+        (good.replace('"offset": 4, ', ""), "line 1 is no record as kcat -J writes it"),
+        (good + "\n" + good, "line 2: offset 4 of t-0 comes after 4"),
+    ):
+        path = tmp_path / "records.jsonl"
+        path.write_text(text)
+        with pytest.raises(DataError, match=words):
+            list(RecordFile(path).read())
+    path.write_text(good)
+    steps: list[int] = []
+    (record,) = RecordFile(path).read(steps.append)
+    assert (record.topic, record.partition, record.offset, record.timestamp) == ("t", 0, 4, 5)
+    assert (record.key, record.value) == (b"k", None)
+    assert sum(steps) == RecordFile(path).records == len(good)
+    with pytest.raises(DataError, match="is no file"):
+        RecordFile(tmp_path / "none")
 
 
 def test_what_cannot_be_looked_at_is_one_sentence(embedded_broker: Broker, tmp_path: Path) -> None:
@@ -189,6 +235,7 @@ def test_what_cannot_be_looked_at_is_one_sentence(embedded_broker: Broker, tmp_p
     for more, options, words in (
         ({}, [], "there is no \\[experiment\\] to look at"),
         (some, ["--k", "5"], "slates have 4 items"),
+        (some, ["--events-file", "e"], "give both or neither"),
         (some, [], "holds 0 records and none of experiment 'steps'"),
         ({**some, "topics.predictions": "none"}, [], "topic 'none' does not exist"),
         ({**some, "experiment.share": 1}, [], "experiment.share"),
