@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 from broker_fixtures import Broker
+from daemon_process import DaemonProcess
 from parity_rows import Row
 from parity_shop import LATENESS_MS
-from stream_support import DaemonProcess, Raw, Stage, accounted
+from stream_support import Raw, Stage, accounted
 
 PATIENCE_S = 120  # for a share to be served, on a busy machine
 

@@ -1,8 +1,10 @@
 """Brokers for tests: the embedded one, and a real Apache Kafka wherever there is one.
 
-A test that takes `broker` runs on both. The real broker is the one that KAFKA_BOOTSTRAP_SERVERS
-names; else one is started from `../shared/kafka` beside the repository, where that and Java are
-there; else the test is skipped, or fails where SESSION_REC_REQUIRE_KAFKA=1 asks for it.
+A test that takes `broker` runs on both where brokers are what is tested, in `tests/contracts` and
+`tests/parity`; those of the daemon run on one of them, and on the other in `make soak`. The real
+broker is the one that KAFKA_BOOTSTRAP_SERVERS names; else one is started from `../shared/kafka`
+beside the repository, where that and Java are there; else the test is skipped, or fails where
+SESSION_REC_REQUIRE_KAFKA=1 asks for it.
 """
 
 from __future__ import annotations
@@ -267,4 +269,22 @@ def _apache(directory: Path) -> Iterator[Broker]:
 def broker(request: pytest.FixtureRequest) -> Broker:
     """Both brokers, one after the other: what holds on one must hold on the other."""
     found: Broker = request.getfixturevalue(f"{request.param}_broker")
+    return found
+
+
+@pytest.fixture
+def some_broker(request: pytest.FixtureRequest) -> Broker:
+    """The real broker where there is one, else the embedded one."""
+    return _either(request, real=True)
+
+
+@pytest.fixture(params=["usual", pytest.param("other", marks=pytest.mark.soak)])
+def one_broker(request: pytest.FixtureRequest) -> Broker:
+    """The broker of `some_broker`; in `make soak` the other one as well."""
+    return _either(request, real=request.param == "usual")
+
+
+def _either(request: pytest.FixtureRequest, real: bool) -> Broker:
+    there = APACHE_START.exists() or "KAFKA_BOOTSTRAP_SERVERS" in os.environ
+    found: Broker = request.getfixturevalue("apache_broker" if real == there else "embedded_broker")
     return found

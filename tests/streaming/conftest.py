@@ -10,9 +10,15 @@ import pytest
 # pytest imports test files by path, so the folder is not one that Python looks in.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from broker_fixtures import apache_broker, broker, embedded_broker
+from broker_fixtures import Broker, apache_broker, embedded_broker, one_broker, some_broker
 
-__all__ = ["apache_broker", "broker", "embedded_broker"]
+__all__ = ["apache_broker", "embedded_broker", "one_broker", "some_broker"]
+
+
+@pytest.fixture
+def broker(one_broker: Broker) -> Broker:
+    """What brokers do alike is held in `tests/contracts/broker`: here one of them is enough."""
+    return one_broker
 
 
 @pytest.fixture(autouse=True)

@@ -1,18 +1,11 @@
-"""A toy model, a daemon in a process of its own, and what its predictions must be."""
+"""A toy model, topics with a daemon between them, and what its predictions must be."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
-import re
-import signal
-import subprocess
-import sys
-import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from broker_fixtures import Broker, unique
+from daemon_process import DaemonProcess
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import RetriableError
 
@@ -33,7 +27,6 @@ from session_rec.sessions import SessionRules
 RULES = SessionRules(max_length=5, inactivity_ms=60_000, horizon_ms=150_000)
 LATENESS_MS = 20_000
 K = 4
-START_S = 30  # for a daemon to be up, on a busy machine
 
 Raw = tuple[bytes | None, bytes | None, int]
 
@@ -188,8 +181,10 @@ class Stage:
             time.sleep(0.05)
 
     @contextlib.contextmanager
-    def daemon(self, env: dict[str, str] | None = None, **more: Any) -> Iterator[DaemonProcess]:
-        process = DaemonProcess(self.settings(**more), env)
+    def daemon(
+        self, env: dict[str, str] | None = None, fresh: bool = False, **more: Any
+    ) -> Iterator[DaemonProcess]:
+        process = DaemonProcess(self.settings(**more), env, fresh)
         self._running.append(process)
         try:
             yield process
@@ -199,67 +194,6 @@ class Stage:
         finally:
             self._running.remove(process)
             process.end()
-
-
-class DaemonProcess:
-    """``session-rec stream`` with these settings, its log kept."""
-
-    def __init__(self, settings: list[str], env: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "session_rec.cli", "stream"]
-        for setting in settings:
-            command += ["--set", setting]
-        self.popen = subprocess.Popen(
-            command,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | {"COLUMNS": "1000"} | (env or {}),
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.popen.stderr is not None
-        for line in self.popen.stderr:
-            self.lines.append(line.rstrip("\n"))
-
-    @property
-    def log(self) -> str:
-        return "\n".join(self.lines)
-
-    def wait_log(self, pattern: str, timeout_s: float = START_S) -> str:
-        deadline = time.monotonic() + timeout_s
-        while not (found := re.search(pattern, self.log)):
-            assert self.popen.poll() is None and time.monotonic() < deadline, self.log
-            time.sleep(0.02)
-        return found.group()
-
-    def wait(self, timeout_s: float = START_S) -> int:
-        code = self.popen.wait(timeout_s)
-        self._reader.join(5)
-        return code
-
-    def stop(self) -> int:
-        """SIGTERM, then the exit code."""
-        self.popen.send_signal(signal.SIGTERM)
-        return self.wait()
-
-    def kill(self) -> None:
-        self.popen.kill()
-        self.wait()
-
-    def end(self) -> None:
-        if self.popen.poll() is None:
-            self.kill()
-
-    def metrics(self) -> dict[str, float]:
-        """Sample name with labels -> value."""
-        url = self.wait_log(r"http://\S+/metrics")
-        with urllib.request.urlopen(url, timeout=5) as response:
-            text = response.read().decode()
-        samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-        return {name: float(value) for name, value in samples}
 
 
 def accounted(metrics: dict[str, float]) -> dict[str, int]:

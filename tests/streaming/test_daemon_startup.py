@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from broker_fixtures import Broker
+from daemon_process import DaemonProcess
 from kafka import KafkaAdminClient, TopicPartition
-from stream_support import DaemonProcess, Stage, click, toy_bundle
+from stream_support import Stage, click, toy_bundle
 
 from session_rec.config import parse_config
 from session_rec.errors import BundleError, UserError

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from broker_fixtures import Broker
+from daemon_process import DaemonProcess
 from kafka_proxy import FETCH, PRODUCE, kafka_proxy
-from stream_support import DaemonProcess, Stage, accounted, expected_slates, toy_bundle, toy_events
+from stream_support import Stage, accounted, expected_slates, toy_bundle, toy_events
 
 POLL = 40
 

@@ -16,7 +16,8 @@ from broker_fixtures import (
     apache_broker_started,
     missing_kafka,
 )
-from stream_support import DaemonProcess, Stage, click, toy_bundle
+from daemon_process import DaemonProcess
+from stream_support import Stage, click, toy_bundle
 
 from session_rec.config import parse_config
 from session_rec.errors import UserError
