@@ -47,9 +47,7 @@ def test_many_letters_for_a_topic_that_is_gone_wait_once_not_each(
     assert len(stage.read(stage.predictions)) == 3
 
 
-@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
-def test_a_topic_deleted_while_running(broker: Broker, model: Path, delivery: str) -> None:
-    stage = Stage(broker, model, partitions=1)
+def delete_while_running(stage: Stage, delivery: str) -> None:
     stage.produce([click("s1", "i01", NOW), (b"s1", b"{first", NOW)])
     with stage.daemon(delivery=delivery, delivery_timeout_s=2) as daemon:
         stage.wait_committed(2)
@@ -60,9 +58,19 @@ def test_a_topic_deleted_while_running(broker: Broker, model: Path, delivery: st
     last = [line for line in daemon.lines if " ERROR streaming: " in line][-1]
     assert f"'{stage.dead_letters}'" in last and "Traceback" not in daemon.log
     assert 2 <= stage.committed() < 4
-    if delivery == "exactly-once":
-        return
 
+
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("apache", marks=pytest.mark.soak)])
+def test_a_topic_deleted_between_transactions(
+    request: pytest.FixtureRequest, model: Path, kind: str
+) -> None:
+    stage = Stage(request.getfixturevalue(f"{kind}_broker"), model, partitions=1)
+    delete_while_running(stage, "exactly-once")
+
+
+def test_a_topic_deleted_while_running(broker: Broker, model: Path) -> None:
+    stage = Stage(broker, model, partitions=1)
+    delete_while_running(stage, "at-least-once")
     # With the topic back, a restart goes on and has the letter.
     stage.dead_letters = stage.broker.topic(1, prefix="dead")
     with stage.daemon() as daemon:

@@ -231,7 +231,7 @@ class Client(ABC):
         committed_only: bool = False,
         reset: str = "earliest",
         instance: str | None = None,
-        max_wait_ms: int = 500,
+        max_wait_ms: int = 50,
         eager: bool = False,
     ) -> Consumer: ...
 

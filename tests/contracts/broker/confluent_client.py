@@ -228,7 +228,7 @@ class ConfluentClient(Client):
         committed_only: bool = False,
         reset: str = "earliest",
         instance: str | None = None,
-        max_wait_ms: int = 500,
+        max_wait_ms: int = 50,
         eager: bool = False,
     ) -> Consumer:
         settings = {

@@ -1,4 +1,7 @@
-"""Every test runs on both brokers, and where it takes a client, with both client libraries."""
+"""Every test runs on both brokers, and where it takes a client, with both client libraries.
+
+Of the four pairs of those one is left to `make soak`: what others' library finds at others' broker.
+"""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +22,14 @@ from protocol_client import ProtocolClient
 __all__ = ["apache_broker", "broker", "embedded_broker"]
 
 _CLIENTS = {c.name: c for c in (KafkaPythonClient, ConfluentClient)}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if (params.get("broker"), params.get("client")) == ("apache", ConfluentClient.name):
+            item.add_marker(pytest.mark.soak)
 
 
 @pytest.fixture(params=list(_CLIENTS))

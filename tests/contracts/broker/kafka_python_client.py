@@ -241,7 +241,7 @@ class KafkaPythonClient(Client):
         committed_only: bool = False,
         reset: str = "earliest",
         instance: str | None = None,
-        max_wait_ms: int = 500,
+        max_wait_ms: int = 50,
         eager: bool = False,
     ) -> Consumer:
         return _Consumer(

@@ -8,29 +8,23 @@ its contexts are files of the directory.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-import onnxruntime  # noqa: F401
+from forked_stream import become_stream
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.coordinator.consumer import ConsumerCoordinator
 from stages import Announcer
 
-import session_rec.cli
-import streaming.commands  # noqa: F401
 from streaming.assignment import Assignment
 from streaming.daemon import Daemon
 from streaming.pipeline import Pipeline
 from streaming.transactions import TransactionalDelivery
-
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def wrap(owner: type, name: str, around: Callable[..., Any]) -> None:
@@ -108,30 +102,12 @@ def announce(directory: Path) -> None:
     wrap(Daemon, "_drain", drain)
 
 
-def run(directory: Path, settings: list[str]) -> None:
-    """``session-rec stream`` in a fresh fork; does not return."""
-    code = 1
-    try:
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        log = os.open(directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for target, source in ((0, nothing), (1, nothing), (2, log)):
-            os.dup2(source, target)
-        announce(directory)
-        sys.argv = ["session-rec", "stream"]
-        for setting in settings:
-            sys.argv += ["--set", setting]
-        session_rec.cli.main()
-        code = 0
-    except SystemExit as e:
-        code = e.code if isinstance(e.code, int) else 0 if e.code is None else 1
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
+def run(directory: Path, settings: list[str]) -> NoReturn:
+    """``session-rec stream`` in a fresh fork."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    log = os.open(directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    become_stream(settings, log, lambda: announce(directory))
 
 
 def main() -> None:
