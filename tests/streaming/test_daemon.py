@@ -1,4 +1,4 @@
-"""The daemon end to end, in a process of its own, on both brokers."""
+"""The daemon end to end, in a process of its own."""
 
 from __future__ import annotations
 
