@@ -19,7 +19,7 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
-START_S = 30  # for a daemon to be up, on a busy machine
+START_S = 60  # for a daemon to be up, on a busy machine
 _PROGRAM = Path(__file__).with_name("forked_stream.py")
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _turns = itertools.count()

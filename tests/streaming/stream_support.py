@@ -173,7 +173,7 @@ class Stage:
             return 0
         return sum(o.offset for group in offsets.values() for o in group.values()) if offsets else 0
 
-    def wait_committed(self, count: int, timeout_s: float = 40) -> None:
+    def wait_committed(self, count: int, timeout_s: float = 60) -> None:
         deadline = time.monotonic() + timeout_s
         while (now := self.committed()) < count:
             assert time.monotonic() < deadline, f"{now} of {count} committed after {timeout_s} s"
