@@ -119,14 +119,12 @@ class DaemonProcess:
     """``session-rec stream`` with these settings.
 
     Args:
-        env: more variables of its environment.
-        fresh: in an interpreter of its own, else forked, which starts sooner.
+        env: more variables of its environment; it is then started as a shell does it, for an
+            interpreter and its imports look at them. Else it is forked, which is faster.
     """
 
-    def __init__(
-        self, settings: list[str], env: dict[str, str] | None = None, fresh: bool = False
-    ) -> None:
-        start = start_stream if fresh else fork_stream
+    def __init__(self, settings: list[str], env: dict[str, str] | None = None) -> None:
+        start = fork_stream if env is None else start_stream
         self.popen = start(settings, os.environ | {"COLUMNS": "1000"} | (env or {}))
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

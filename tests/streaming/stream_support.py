@@ -181,10 +181,8 @@ class Stage:
             time.sleep(0.05)
 
     @contextlib.contextmanager
-    def daemon(
-        self, env: dict[str, str] | None = None, fresh: bool = False, **more: Any
-    ) -> Iterator[DaemonProcess]:
-        process = DaemonProcess(self.settings(**more), env, fresh)
+    def daemon(self, env: dict[str, str] | None = None, **more: Any) -> Iterator[DaemonProcess]:
+        process = DaemonProcess(self.settings(**more), env)
         self._running.append(process)
         try:
             yield process

@@ -55,7 +55,7 @@ def test_a_service_from_ready_to_stopping(broker: Broker, model: Path, tmp_path:
     manager.bind(str(tmp_path / "notify"))
     manager.settimeout(2 * START_S)
     env = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "600000"}
-    with stage.daemon(env, fresh=True, log_format="json", log_level="INFO") as daemon:
+    with stage.daemon(env, log_format="json", log_level="INFO") as daemon:
         assert manager.recv(1000).startswith((b"READY=1\n", b"WATCHDOG=1"))
         ready = json.loads(until("ready", daemon, "/readyz", 200))
         assert ready == {
