@@ -141,21 +141,11 @@ class Campaign:
         name, _ = self._add()
         return f"{name} added"
 
-    def settle(self, count: int, more: Callable[[], None] = lambda: None) -> None:
-        """Returns once the group has ``count`` members, and each of them commits.
-
-        Args:
-            more: gives events to a group that is whole, where the load has ended: who came back
-                to find that others had answered everything would never commit.
-        """
+    def settle(self, count: int) -> None:
+        """Returns once the group has ``count`` members, and each of them commits."""
 
         def settled() -> bool:
-            if members(self._stage) != count:
-                return False
-            if all(p.watch.rounds for p in self._running):
-                return True
-            more()
-            return False
+            return members(self._stage) == count and all(p.watch.rounds for p in self._running)
 
         self._until(settled, f"{count} members that commit")
 
@@ -172,7 +162,7 @@ class Campaign:
         for name in list(self._extra):
             self._remove(name)
         self._feeder.finish()
-        self.settle(len(self._steady), lambda: add_one_each(self._stage))
+        self.settle(len(self._steady))
         add_one_each(self._stage)
         total = len(self._stage.read(self._stage.events))
         self._until(lambda: self._stage.committed() >= total, "the last event's commit")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import re
@@ -89,50 +88,45 @@ class Process:
         return found
 
 
-@functools.cache
-def _program() -> subprocess.Popen[str]:
-    """What forks the processes of every nursery: its imports take a second. It ends with us."""
-    return subprocess.Popen(
-        [sys.executable, str(_PROGRAM)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ
-        | {
-            "COLUMNS": "1000",
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join(
-                [str(_REPOSITORY), str(_PROGRAM.parent), str(_PROGRAM.parents[1])]
-            ),
-        },
-    )
-
-
 class Nursery:
     """Starts processes; all of them end with it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._started: list[Process] = []
+        self._count = 0
+        self._program = subprocess.Popen(
+            [sys.executable, str(_PROGRAM)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ
+            | {
+                "COLUMNS": "1000",
+                "OMP_NUM_THREADS": "1",
+                "PYTHONPATH": os.pathsep.join(
+                    [str(_REPOSITORY), str(_PROGRAM.parent), str(_PROGRAM.parents[1])]
+                ),
+            },
+        )
 
     def start(self, settings: Sequence[str]) -> Process:
         """A daemon with these settings."""
-        directory = self._directory / f"daemon-{len(self._started):03d}"
+        directory = self._directory / f"daemon-{self._count:03d}"
+        self._count += 1
         directory.mkdir(parents=True)
-        program = _program()
-        assert program.stdin is not None and program.stdout is not None
+        assert self._program.stdin is not None and self._program.stdout is not None
         order = {"directory": str(directory), "settings": list(settings)}
-        program.stdin.write(json.dumps(order) + "\n")
-        program.stdin.flush()
-        self._started.append(Process(int(program.stdout.readline()), directory))
-        return self._started[-1]
+        self._program.stdin.write(json.dumps(order) + "\n")
+        self._program.stdin.flush()
+        return Process(int(self._program.stdout.readline()), directory)
 
     def close(self) -> None:
         """Kills every process that still runs."""
-        for process in self._started:
-            process.signal(signal.SIGKILL)
-        for process in self._started:
-            process.wait()
+        self._program.kill()  # each of them asked the kernel to end with it
+        self._program.wait()
+        for pipe in (self._program.stdin, self._program.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 @contextlib.contextmanager
