@@ -12,6 +12,7 @@ from kafka.structs import MemberState
 
 from streaming.config import StreamConfig
 from streaming.fencing import fenced_instance, place_is_taken
+from streaming.orphans import OrphanWatch
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self._config = config
         self._changes: deque[Change] = deque()
         self._member = False
+        self._orphans = OrphanWatch(consumer, config)
 
     def changes(self) -> Iterable[Change]:
         """``assigned``, ``revoked`` or ``lost`` with the partitions, in order, once each."""
@@ -38,8 +40,8 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             yield self._changes.popleft()
 
     def finish_join(self) -> None:
-        """Keeps a join from being left half done, and finds out what the client keeps to itself;
-        call it between polls.
+        """Keeps a join from being left half done, sees that every partition has an owner, and
+        finds out what the client keeps to itself; call it between polls.
 
         kafka-python 3.0.12: where a leader rejoins because its metadata changed and the poll's
         timeout ends meanwhile, the assignment it makes removes the reason for the join, so that no
@@ -55,6 +57,9 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             coordinator.request_rejoin()
         if coordinator.stable() and not coordinator._heartbeat_enabled:
             raise fenced_instance(self._config)
+        if coordinator.stable() and (orphans := self._orphans.look()):
+            log.warning("nobody in the group reads partitions %s: asking for a rebalance", orphans)
+            coordinator.request_rejoin()
 
     def join_anew(self) -> None:
         """Joins the group anew after it did not know us: the next poll reports our partitions as
@@ -69,6 +74,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         coordinator = self._consumer._coordinator
         coordinator.reset_generation()
         coordinator.rejoining = False
+        self._orphans.again()
 
     def settled(self) -> bool:
         """Whether we are a member of the group and have acted on all that it told us. It may have

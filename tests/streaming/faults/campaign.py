@@ -24,6 +24,7 @@ from streaming.shutdown import DEADLINE_PASSED
 POLL = 20
 _HIT_S = 180.0  #: for a daemon to reach the place where it is to be killed; a busy one is slow
 _READY_S = 600.0
+_IDLE_S = 5.0  #: after which a group that has nothing left to do is given something
 
 
 class Campaign:
@@ -101,6 +102,17 @@ class Campaign:
         self._after(name, process)
         return f"{name} killed {place}"
 
+    def kill_while_it_gives_up(self) -> None:
+        """Kills the steady daemon that gives up partitions for a new one, before the group knows
+        that it has."""
+        name, process = self._victim()
+        process.watch.stop_at(f"{REBALANCE}: told")
+        self._add()
+        assert self._stands(process), process.log
+        process.kill()
+        self._aimed.append(REBALANCE)
+        self._after(name, process)
+
     def kill_by_chance(self) -> str:
         """Kills a daemon wherever it is."""
         time.sleep(self._random.random() * 0.3)
@@ -143,9 +155,19 @@ class Campaign:
 
     def settle(self, count: int) -> None:
         """Returns once the group has ``count`` members, and each of them commits."""
+        given = time.monotonic()
 
         def settled() -> bool:
-            return members(self._stage) == count and all(p.watch.rounds for p in self._running)
+            nonlocal given
+            if members(self._stage) != count:
+                return False
+            if all(p.watch.rounds for p in self._running):
+                return True
+            # Where the load is over, who comes back may find that all is answered.
+            if time.monotonic() > given + _IDLE_S:
+                add_one_each(self._stage)
+                given = time.monotonic()
+            return False
 
         self._until(settled, f"{count} members that commit")
 

@@ -14,8 +14,6 @@ from kafka.errors import KafkaError
 from nursery import Process
 from stream_support import Stage, click
 
-_LATER_MS = 1_800_000_000_000
-
 
 def members(stage: Stage) -> int:
     """Members of the group; none while it rebalances, or where nobody answers."""
@@ -27,17 +25,22 @@ def members(stage: Stage) -> int:
 
 
 def add_one_each(stage: Stage) -> None:
-    """One more event per partition: once they are committed, each partition's owner has its
-    contexts."""
+    """One more event per partition, as late as the newest there is: once they are committed, each
+    partition's owner has its contexts."""
+    latest = max(record.timestamp for record in stage.read(stage.events))
     producer = KafkaProducer(
         bootstrap_servers=stage.broker.bootstrap_servers, **stage.broker.security
     )
+    sent = []
     for partition in range(stage.partitions):
-        key, value, timestamp = click(f"last-{partition}", "i00", _LATER_MS)
-        producer.send(
-            stage.events, key=key, value=value, timestamp_ms=timestamp, partition=partition
+        key, value, timestamp = click(f"last-{partition}", "i00", latest)
+        sent.append(
+            producer.send(
+                stage.events, key=key, value=value, timestamp_ms=timestamp, partition=partition
+            )
         )
-    producer.flush()
+    for future in sent:
+        future.get(timeout=60)
     producer.close()
 
 
