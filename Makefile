@@ -22,7 +22,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/session-rec demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not soak" -n 3 --dist loadfile --no-loadscope-reorder
 
 soak: $(VENV)/.installed
 	$(BIN)/python -m pytest -m soak --timeout 3600

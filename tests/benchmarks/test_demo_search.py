@@ -33,7 +33,8 @@ def trial(kind, number, settings, hr20=0.5, mrr20=0.2):
 
 
 def test_every_model_of_the_demo_has_the_same_budget():
-    assert list(GRID) == list(MODELS) == list(START)
+    # Of three of the others, with their settings (tests/session_rec/test_demo.py).
+    assert [kind for kind in MODELS if kind != "two-stage"] == list(GRID) == list(START)
     assert {budget(kind) for kind in TUNABLE} == {8}
     assert budget("popularity") == 1
 
