@@ -108,6 +108,7 @@ def commit_in_transaction(
         group_instance_id=None,
         topics=[Topic(name=topic, partitions=[wanted])],
     )
+    coordinated(client, group)
     answer = client.call(request, TxnOffsetCommitResponse, 3)
     return int(answer.topics[0].partitions[0].error_code)
 
