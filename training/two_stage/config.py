@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_serializer, field_validator
 
 from session_rec.config import Config, parse_config
 from session_rec.errors import ConfigError
@@ -66,6 +66,16 @@ class TwoStageConfig(Config):
         """Where a run of this part on all sessions may be found."""
         run_dir = self.parts[name].get("run_dir")
         return None if run_dir is None else Path(str(run_dir))
+
+    @field_serializer("parts")
+    def _what_decides_the_model(
+        self, parts: dict[str, dict[str, Any]]
+    ) -> dict[str, dict[str, Any]]:
+        # Where a run was found says nothing of the model: its record is the same elsewhere.
+        return {
+            name: {key: value for key, value in settings.items() if key != "run_dir"}
+            for name, settings in parts.items()
+        }
 
     @field_validator("parts")
     @classmethod

@@ -91,6 +91,10 @@ def test_a_run_that_is_there_is_not_trained_again(tmp_path):
         }
         for name, array in alone.predictor.arrays().items():
             np.testing.assert_array_equal(model.predictor.arrays()[f"gru4rec.{name}"], array)
+    with_place, without = (
+        TwoStageConfig(parts={"gru4rec": settings}) for settings in (part, settings)
+    )
+    assert with_place.model_dump_json() == without.model_dump_json()
     with pytest.raises(UserError, match="checkpoint of another run"):
         fitted(tmp_path / "other", train, parts={"gru4rec": {**part, "seed": 2}})
 
