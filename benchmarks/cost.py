@@ -36,13 +36,13 @@ from session_rec.recommender import Recommender
 
 #: Prints by how many MiB a process that has the libraries already grows with the model.
 _GROWTH = """
-import sys
+import resource, sys
 from pathlib import Path
 import numpy, onnxruntime
 from session_rec import Ragged, Recommender
 def rss():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 2**20
+    return pages * resource.getpagesize() / 2**20
 before = rss()
 model = Recommender.load(Path(sys.argv[1]))
 model.recommend([model.catalog.item_ids[0]])
