@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kafka import errors as kafka_errors
+from kafka.protocol.admin import DescribeGroupsRequest, DescribeGroupsResponse
 from kafka.protocol.metadata import FindCoordinatorRequest, FindCoordinatorResponse
 from protocol_client import ProtocolClient
 
@@ -29,7 +30,14 @@ def settled(ask: Callable[[], Any], code: Callable[[Any], int]) -> Any:
     return answer
 
 
-def coordinated(client: ProtocolClient, group: str, key_type: int = 0) -> None:
-    """Makes the broker the coordinator of the group (0) or transactional id (1)."""
-    request = FindCoordinatorRequest(key=group, key_type=key_type)
+def coordinated(client: ProtocolClient, key: str, key_type: int = 0) -> None:
+    """Waits until the broker works as the coordinator of a group (0) or transactional id (1)."""
+    request = FindCoordinatorRequest(key=key, key_type=key_type)
     settled(lambda: client.call(request, FindCoordinatorResponse, 2), lambda a: a.error_code)
+    if key_type == 0:
+        # Named a moment ago, it may still have to load the group's partition of offsets.
+        describe = DescribeGroupsRequest(groups=[key], include_authorized_operations=False)
+        settled(
+            lambda: client.call(describe, DescribeGroupsResponse, 5),
+            lambda a: a.groups[0].error_code,
+        )
