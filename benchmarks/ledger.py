@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LEDGER = ROOT / "benchmarks" / "ledger.jsonl"
 
 #: What decides a result; other files may be in the making while a benchmark runs.
-_SOURCES = ("session_rec", "training", "benchmarks/*.py", "pyproject.toml")
+_SOURCES = ("session_rec", "training", "benchmarks/*.py", "benchmarks/levers", "pyproject.toml")
 
 
 class Reads(NamedTuple):

@@ -22,10 +22,18 @@ def cooccurrence_vectors(
     Dagan 2015). Items without pairs get random directions.
     """
     rng = np.random.default_rng([seed, 0xC00C])
+    return unit_factors(ppmi(pair_counts(sessions, n_items)), dim, rng)
+
+
+def unit_factors(
+    matrix: sparse.csr_matrix, dim: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """float32 [N, dim] with rows of length 1: truncated SVD of a symmetric matrix [N, N]; rows
+    without an entry get random directions."""
+    n_items = matrix.shape[0]
     vectors = np.zeros((n_items, dim))
-    ppmi = _ppmi(_pair_counts(sessions, n_items))
     rank = min(dim, n_items)
-    vectors[:, :rank] = _left_factors(ppmi, rank, rng)
+    vectors[:, :rank] = _left_factors(matrix, rank, rng)
     norms = np.linalg.norm(vectors, axis=1)
     alone = norms < 1e-9
     vectors[alone] = rng.standard_normal((int(alone.sum()), dim))
@@ -35,11 +43,11 @@ def cooccurrence_vectors(
     return start
 
 
-def _pair_counts(sessions: Ragged, n_items: int) -> sparse.csr_matrix:
-    """Symmetric [N, N], weighted 1/distance, without the diagonal."""
+def pair_counts(sessions: Ragged, n_items: int, window: int = _WINDOW) -> sparse.csr_matrix:
+    """Symmetric [N, N]: pairs at most ``window`` apart, weighted 1/distance, no diagonal."""
     session_of = np.repeat(np.arange(len(sessions)), sessions.lengths)
     counts = sparse.csr_matrix((n_items, n_items))
-    for distance in range(1, _WINDOW + 1):
+    for distance in range(1, window + 1):
         left, right = sessions.rows[:-distance], sessions.rows[distance:]
         pairs = (session_of[:-distance] == session_of[distance:]) & (left != right)
         weight = np.full(int(pairs.sum()), 1 / distance)
@@ -49,14 +57,16 @@ def _pair_counts(sessions: Ragged, n_items: int) -> sparse.csr_matrix:
     return sparse.csr_matrix(counts + counts.T)
 
 
-def _ppmi(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+def ppmi(counts: sparse.csr_matrix, discount: float = 0.0) -> sparse.csr_matrix:
+    """Positive pointwise mutual information [N, N]; a count of n has n / (n + ``discount``) of
+    its value (Pantel and Lin 2002): the PMI of rare pairs is mostly chance."""
     totals = np.asarray(counts.sum(axis=1)).ravel()
     smoothed = totals**0.75
     coo = counts.tocoo()
     if coo.nnz == 0:
         return counts
     expected = totals[coo.row] * smoothed[coo.col] / smoothed.sum()
-    values = np.maximum(np.log(coo.data / expected), 0)
+    values = np.maximum(np.log(coo.data / expected), 0) * (coo.data / (coo.data + discount))
     return sparse.csr_matrix((values, (coo.row, coo.col)), shape=counts.shape)
 
 

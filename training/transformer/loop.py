@@ -94,15 +94,19 @@ def fit(
         KeyboardInterrupt, SystemExit: SIGINT or SIGTERM came; a checkpoint is left behind.
     """
     with torch_settings(config.threads), StopRequest() as stop:
-        run = _Run(train, valid, n_items, config, run_dir, start)
+        run = TrainingRun(train, valid, n_items, config, run_dir, start)
         if not run.state.done:
             with Reporter(run_dir, progress, run.total_steps, run.state) as reporter:
                 run.train(stop, reporter, each_epoch)
         return run.result()
 
 
-class _Run:
-    """One training run: its data in batches, the model, the optimizer and where it stands."""
+class TrainingRun:
+    """One training run: its data in batches, the model, the optimizer and where it stands.
+
+    What :func:`fit` runs. ``build``, ``inputs`` and ``validate`` are the places where an experiment
+    may do something else (``benchmarks/ablation.py``).
+    """
 
     def __init__(
         self,
@@ -128,7 +132,7 @@ class _Run:
         self.total_steps = self.steps_per_epoch * config.epochs
         torch.manual_seed(config.seed)
         counts = np.bincount(train.rows, minlength=n_items)
-        self.model = build_model(n_items, config, counts)
+        self.model = self.build(counts)
         self.names = {p: n for n, p in self.model.named_parameters() if p.requires_grad}
         table = item_table(self.model)
         self.optimizers = build_optimizers(
@@ -170,6 +174,18 @@ class _Run:
             self.model, self.state.history, self.config, self.n_items, self.state.seconds
         )
 
+    def build(self, counts: NDArray[np.int64]) -> Any:
+        """A fresh model; ``counts`` int64 [N] are the items' clicks in training."""
+        return build_model(self.n_items, self.config, counts)
+
+    def inputs(self, which: NDArray[np.int64]) -> Tensor:
+        """int64 [B, L]: the sessions ``which`` as the model is shown them."""
+        return torch.from_numpy(pad(self.sessions, which, training_length(self.config)))
+
+    def validate(self) -> dict[str, float]:
+        """``mrr20`` and ``hr20`` (0..1) of the model as it is now."""
+        return validation_metrics(self.model, self.valid, self.config)
+
     def _epoch(self, epoch: int, stop: StopRequest, reporter: Reporter) -> None:
         state = self.state
         batches = self._batches(epoch)
@@ -202,7 +218,7 @@ class _Run:
         record = {"epoch": float(epoch), "loss": state.epoch_loss / self.steps_per_epoch}
         state.epoch_loss = 0.0
         if self.validates:
-            record |= validation_metrics(self.model, self.valid, config)
+            record |= self.validate()
         # Without validation sessions the last epoch is the best one known.
         if not self.validates or record["mrr20"] > state.best_mrr:
             state.best_mrr, state.best_epoch = record.get("mrr20", 0.0), epoch
@@ -218,7 +234,7 @@ class _Run:
         # the uninterrupted one would have drawn.
         drawn = np.random.SeedSequence([config.seed, state.step]).generate_state(1)
         torch.manual_seed(int(drawn[0]))
-        ids = torch.from_numpy(pad(self.sessions, which, training_length(config)))
+        ids = self.inputs(which)
         self.model.train()
         output = self.model(
             {ITEM_ID: ids}, targets=torch.from_numpy(self.session_weights[which]), training=True

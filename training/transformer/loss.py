@@ -78,17 +78,23 @@ class CosineScores(nn.Module):
         padding[0] = True
         return scores.masked_fill(padding, -torch.inf), targets
 
-    def _sampled(self, query: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def sample(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Catalog rows of the negatives, int64 [S], ascending and each once, and the log of the
+        probability that each had to be among them, float32 [S]."""
         if self.cumulative is None or self.log_inclusion is None:
             raise RuntimeError("a model built without item counts cannot sample negatives")
-        draws = torch.rand(self.num_negatives, dtype=torch.float64, device=query.device)
+        draws = torch.rand(self.num_negatives, dtype=torch.float64, device=targets.device)
         rows = torch.searchsorted(self.cumulative, draws).clamp_max(len(self.cumulative) - 1)
         rows = torch.unique(rows)
+        return rows, self.log_inclusion[rows]
+
+    def _sampled(self, query: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        rows, log_inclusion = self.sample(targets)
         # One lookup for both: its gradient is a dense [N + 1, d] array each time.
         vectors = F.normalize(self.table(torch.cat([targets, rows + 1])), dim=-1)
         positives, negatives = vectors[: len(targets)], vectors[len(targets) :]
         positive = (query * positives).sum(dim=-1, keepdim=True)
-        negative = torch.addmm(-self.log_inclusion[rows], query, negatives.T)
+        negative = torch.addmm(-log_inclusion, query, negatives.T)
         # ``rows`` is sorted: finding the targets in it is cheaper than a [P, sampled] mask.
         place = torch.searchsorted(rows, targets - 1).clamp_max(len(rows) - 1)
         hit = torch.nonzero(rows[place] == targets - 1).squeeze(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class CosineNextItemTask(tr.NextItemPredictionTask):  # type: ignore[misc]
         labels = self.masking.masked_targets
         asked = labels != self.padding_idx
         logits, classes = self.pre(inputs[asked], labels[asked], training=True)
-        loss = F.cross_entropy(logits, classes, reduction="none")
+        loss = self.losses(logits, classes)
         weights = targets[:, None].expand_as(labels)[asked]
         return {
             "loss": (loss * weights).sum() / weights.sum(),
@@ -66,16 +67,27 @@ class CosineNextItemTask(tr.NextItemPredictionTask):  # type: ignore[misc]
             "predictions": logits,
         }
 
+    def losses(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """float32 [P]: the loss of each position, of logits [P, C] and classes int64 [P]."""
+        return F.cross_entropy(logits, classes, reduction="none")
+
 
 def build_model(
-    n_items: int, config: SequenceTrainingConfig, counts: NDArray[np.int64] | None = None
+    n_items: int,
+    config: SequenceTrainingConfig,
+    counts: NDArray[np.int64] | None = None,
+    *,
+    body: Callable[[SequenceTrainingConfig, Any], Any] = build_body,
+    task: Callable[
+        [SequenceTrainingConfig, NDArray[np.int64] | None], CosineNextItemTask
+    ] = CosineNextItemTask,
 ) -> Any:
     """A fresh ``transformers4rec.torch.Model`` over ``n_items`` items, initialised by torch's
     global random state.
 
     ``model({"item_id": ids})`` gives scores float32 [B, N + 1]; column ``row + 1`` is a catalog
     row, column 0 is padding and -inf. ``counts`` (int64 [N]) is needed for training with sampled
-    softmax only.
+    softmax only. ``body`` and ``task`` make what reads a session and what scores it.
     """
     inputs = tr.TabularSequenceFeatures.from_schema(
         _schema(n_items, config),
@@ -83,8 +95,8 @@ def build_model(
         embedding_dim_default=config.d_model,
         **masking_settings(config),
     )
-    layers = tr.SequentialBlock(inputs, build_body(config, inputs.masking))
-    model = tr.Model(tr.Head(layers, CosineNextItemTask(config, counts)))
+    layers = tr.SequentialBlock(inputs, body(config, inputs.masking))
+    model = tr.Model(tr.Head(layers, task(config, counts)))
     # Rows of length 1, so that the position embeddings are heard beside them.
     table = item_table(model)
     with torch.no_grad():

@@ -48,7 +48,7 @@ _CHILD = """
         '''Signal 9 to this very process when it comes to a place for the count-th time.'''
         owner, name = {"score": (Step, "set_scored"), "weights": (Step, "save_weights"),
                        "model": (chain, "write_model"), "trained": (Step, "set_trained"),
-                       "step": (loop._Run, "_step"), "forget": (Step, "forget_model")}[place]
+                       "step": (loop.TrainingRun, "_step"), "forget": (Step, "forget_model")}[place]
         whole, left = getattr(owner, name), [count]
         def counted(*arguments, **named):
             left[0] -= 1

@@ -109,15 +109,15 @@ def test_a_run_that_ends_within_an_epoch_and_is_resumed_equals_the_uninterrupted
     uninterrupted: TrainedSequenceModel,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    step = loop._Run._step
+    step = loop.TrainingRun._step
 
-    def until_20(self: loop._Run, which: NDArray[np.int64]) -> float:
+    def until_20(self: loop.TrainingRun, which: NDArray[np.int64]) -> float:
         if self.state.step == 20:
             raise MemoryError
         return step(self, which)
 
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(loop._Run, "_step", until_20)
+        patch.setattr(loop.TrainingRun, "_step", until_20)
         train(tiny_gru.model_copy(update={"checkpoint_minutes": 1e-9}), tmp_path)
     # 13 steps an epoch: step 20 lies within the second.
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-00000020-0001"]

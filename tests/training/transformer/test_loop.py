@@ -93,7 +93,7 @@ _CHILD = """
     runs = json.loads(sys.argv[1])
     short = TransformerConfig.model_validate_json(runs[0][1]).model_copy(update={"epochs": 1})
     loop.fit(walks(40, 0), walks(2, 1), N_ITEMS, short, run_dir=Path("warm"))
-    step = loop._Run._step
+    step = loop.TrainingRun._step
     codes = {}
     # One process pays for imports and first calls; each run is a fork of it.
     for name, config, kill_at, number in runs:
@@ -103,7 +103,7 @@ _CHILD = """
                 if self.state.step == kill_at:
                     os.kill(os.getpid(), number)
                 return step(self, which)
-            loop._Run._step = counted
+            loop.TrainingRun._step = counted
             loop.fit(walks(400, 0), walks(60, 1), N_ITEMS,
                      TransformerConfig.model_validate_json(config), run_dir=Path(name))
             os._exit(0)

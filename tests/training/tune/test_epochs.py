@@ -62,7 +62,7 @@ def test_a_transformer_that_was_stopped_goes_on_from_its_checkpoint(circle, tmp_
     settings = {"models": {"transformer": model}, "trials": 1, "validation": 0.1}
     whole = search(circle, tmp_path / "whole", **settings)
     steps = []
-    step = loop._Run._step
+    step = loop.TrainingRun._step
 
     def stopped(run, which):
         steps.append(run.state.step)
@@ -70,7 +70,7 @@ def test_a_transformer_that_was_stopped_goes_on_from_its_checkpoint(circle, tmp_
             raise KeyboardInterrupt
         return step(run, which)
 
-    monkeypatch.setattr(loop._Run, "_step", stopped)
+    monkeypatch.setattr(loop.TrainingRun, "_step", stopped)
     with pytest.raises(KeyboardInterrupt):
         search(circle, tmp_path / "out", **settings)
     report = search(circle, tmp_path / "out", **settings)
