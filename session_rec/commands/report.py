@@ -36,8 +36,8 @@ def report(
     """
     from session_rec.files import write_file
     from session_rec.report import Report
+    from session_rec.report.given import outcome_paths
     from session_rec.report.html.words import count
-    from session_rec.report.report import outcome_paths
 
     files = outcome_paths(outcomes)
     with progress_bar("report", None) as advance:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from session_rec.errors import DataError, UserError
-from session_rec.evaluation.compare import check_comparable
+from session_rec.errors import UserError
 from session_rec.evaluation.names import distinct_names
-from session_rec.evaluation.outcome_files import find_file
 from session_rec.evaluation.outcomes import Outcomes
 from session_rec.report import rows
 from session_rec.report.calibration import calibration_bins, calibration_error, first_item_hits
 from session_rec.report.directories import Directory, checks, epochs, read_directories
 from session_rec.report.examples import choose_sessions, clicks
+from session_rec.report.given import by_name, read_outcomes
 from session_rec.report.slates import concentration, gini, popularity_shares, shown_counts
 from session_rec.report.slices import slice_rows, slicings
 from session_rec.report.speed import read_costs, read_replay
@@ -109,14 +107,17 @@ class Report(msgspec.Struct, frozen=True):
             DataError: no outcomes, a file that cannot be used, one model or replay given twice.
             BundleError: a model directory is missing or was changed.
         """
-        models = _by_name([o for given in outcomes for o in _read(given)])
+        models = by_name(read_outcomes(outcomes))
         best, reference = next(iter(models.items()))
         names = {o.header.fingerprint: name for name, o in models.items()}
         protocols = {name: o.header.protocol for name, o in models.items()}
         found = read_directories([Path(d) for d in directories], names)
         recorded = [Path(r) for r in replays]
         titles = distinct_names([path.with_suffix("") for path in recorded])
-        played = [read_replay(r, title, names) for r, title in zip(recorded, titles, strict=True)]
+        played = [
+            read_replay(path, title, names, reference.header.protocol)
+            for path, title in zip(recorded, titles, strict=True)
+        ]
         cost_rows = read_costs(Path(costs), protocols) if costs else []
         notes: dict[str, str] = {}
 
@@ -201,53 +202,6 @@ class Report(msgspec.Struct, frozen=True):
         from session_rec.report.html.page import page
 
         return page(self)
-
-
-def outcome_paths(given: Sequence[Path]) -> list[Path]:
-    """The files of ``evaluate --save``, those of directories sorted by name.
-
-    Raises:
-        DataError: a directory holds none.
-
-    >>> import tempfile
-    >>> runs = Path(tempfile.mkdtemp())
-    >>> for name in ("b.parquet", "a.parquet"):
-    ...     (runs / name).touch()
-    >>> [path.name for path in outcome_paths([runs])]
-    ['a.parquet', 'b.parquet']
-    """
-    files = []
-    for path in given:
-        inside = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-        files += inside or [find_file(path)]
-    return files
-
-
-def _read(given: Outcomes | Path | str) -> list[Outcomes]:
-    if isinstance(given, Outcomes):
-        return [given]
-    return [Outcomes.read(path) for path in outcome_paths([Path(given)])]
-
-
-def _by_name(outcomes: list[Outcomes]) -> dict[str, Outcomes]:
-    """The outcomes by distinct names, the highest HR@20 first; all answer the same questions."""
-    if not outcomes:
-        raise DataError("there is nothing to report: give files of 'evaluate --save'")
-    for o in outcomes[1:]:
-        check_comparable(outcomes[0], o)
-    times = Counter(o.header.model for o in outcomes)
-    named: dict[str, Outcomes] = {}
-    for o in sorted(outcomes, key=_rank):
-        h = o.header
-        name = h.model if times[h.model] == 1 else f"{h.model} ({h.fingerprint[:8]})"
-        if name in named or any(n.header.fingerprint == h.fingerprint for n in named.values()):
-            raise DataError(f"{name} is given twice: give each model once")
-        named[name] = o
-    return named
-
-
-def _rank(o: Outcomes) -> tuple[float, str, str]:
-    return (-o.header.figures["metrics"]["hr@20"], o.header.model, o.header.fingerprint)
 
 
 def _metrics(name: str, o: Outcomes) -> list[rows.Metric]:

@@ -115,7 +115,8 @@ class PopularityShare(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """Speed of a replay; ``timely_hr20`` counts what came after the next click as a miss."""
+    """Speed of a replay; ``timely_hr20`` counts what came after the next click as a miss. It
+    compares with the report's HR@20 only where ``same_sessions``."""
 
     replay: str
     model: str
@@ -126,6 +127,7 @@ class Replay(msgspec.Struct, frozen=True):
     p99_ms: float
     missing: int
     timely_hr20: float
+    same_sessions: bool
 
 
 class Latency(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ class _ReplayFile(msgspec.Struct):
     latency_ms: dict[str, float | None]
     latency_histogram: list[tuple[float, float, int]]
     missing: int
+    protocol: Protocol
     timely: float = msgspec.field(name="timely_hr@20")
 
 
@@ -37,12 +38,15 @@ class _Evaluated(msgspec.Struct):
     cost_ms: _Costs | None = None
 
 
-def read_replay(path: Path, title: str, names: Mapping[str, str]) -> tuple[Replay, list[Latency]]:
+def read_replay(
+    path: Path, title: str, names: Mapping[str, str], reported: Protocol
+) -> tuple[Replay, list[Latency]]:
     """A replay and its latencies.
 
     Args:
         title: what the report calls it, distinct among its replays.
         names: the name of each model in the report, by fingerprint.
+        reported: the protocol of the report's other figures.
 
     Raises:
         DataError: the file is missing, not of a replay, or of one that got no prediction.
@@ -54,9 +58,9 @@ def read_replay(path: Path, title: str, names: Mapping[str, str]) -> tuple[Repla
     >>> played = summarise(model, log, replay(model, log), model.rules, "test")
     >>> path = Path(tempfile.mkdtemp()) / "replay.json"
     >>> _ = path.write_bytes(msgspec.json.encode(played.to_dict()))
-    >>> row, latency = read_replay(path, "Monday", {model.fingerprint: "mine"})
-    >>> row.replay, row.model, row.events, sum(part.events for part in latency)
-    ('Monday', 'mine', 3, 3)
+    >>> row, latency = read_replay(path, "Monday", {model.fingerprint: "mine"}, played.protocol)
+    >>> row.replay, row.model, row.same_sessions, row.events, sum(part.events for part in latency)
+    ('Monday', 'mine', True, 3, 3)
     """
     r = _read(path, _ReplayFile, "'replay --json'")
     latency = [r.latency_ms.get(q) for q in ("p50", "p90", "p99")]
@@ -66,6 +70,7 @@ def read_replay(path: Path, title: str, names: Mapping[str, str]) -> tuple[Repla
     replay = Replay(
         title, names.get(r.model, r.model), r.events, r.events_per_second or 0.0,
         p50, p90, p99, r.missing, r.timely,
+        (r.protocol.data, r.protocol.rules) == (reported.data, reported.rules),
     )  # fmt: skip
     return replay, [Latency(title, *bin_) for bin_ in r.latency_histogram]
 

@@ -13,6 +13,8 @@ from session_rec.report.html.words import DASH, MISSING, count, milliseconds, ni
 from session_rec.report.report import Report
 from session_rec.report.rows import Epoch, Latency, Replay
 
+_OTHERS = ", which does not compare with the figures above: other sessions were replayed."
+
 
 def speed(report: Report) -> Element:
     """Latencies of replays, and cost per context."""
@@ -31,7 +33,7 @@ def _latency(report: Report) -> Element:
                 "p",
                 f"{count(r.events, 'event')} at {r.events_per_second:,.0f} per second; "
                 f"{count(r.missing, 'question')} without an answer; HR@20 in time for the next "
-                f"click {percent(r.timely_hr20)} %.",
+                f"click {percent(r.timely_hr20)} %{_OTHERS if not r.same_sessions else '.'}",
                 class_="caption",
             ),
             aside=r.model,

@@ -173,6 +173,7 @@ def full(two, tmp_path_factory):
                 "model": digits, "events": 30, "events_per_second": 10.0, "missing": 1,
                 "latency_ms": {"p50": 2.0, "p90": 8.0, "p99": 20.0}, "timely_hr@20": 0.25,
                 "latency_histogram": [[1.0, 10.0, 28], [10.0, 100.0, 2]],
+                "protocol": good.header.protocol,
             }
         )
     )  # fmt: skip

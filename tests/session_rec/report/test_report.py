@@ -178,19 +178,26 @@ def test_two_models_of_one_name_are_told_apart(two):
     assert [m.model for m in report.models] == ["good (aaaaaaaa)", "good (bbbbbbbb)"]
 
 
-def test_two_replays_of_one_file_name_are_told_apart(two, tmp_path):
+def test_two_replays_of_one_file_name_and_their_sessions_are_told_apart(two, tmp_path):
     good, _ = two
     replay = {
         "model": good.header.fingerprint, "events": 3, "events_per_second": 1.0, "missing": 0,
         "latency_ms": {"p50": 2.0, "p90": 8.0, "p99": 20.0}, "timely_hr@20": 0.25,
     }  # fmt: skip
+    here = good.header.protocol
+    elsewhere = msgspec.structs.replace(here, data="another day")
     paths = [tmp_path / "fast" / "live.json", tmp_path / "slow" / "live.json"]
-    for path, histogram in zip(paths, ([[1.0, 10.0, 3]], [[10.0, 100.0, 2]]), strict=True):
+    measured = ([[1.0, 10.0, 3]], here), ([[10.0, 100.0, 2]], elsewhere)
+    for path, (histogram, protocol) in zip(paths, measured, strict=True):
         path.parent.mkdir()
-        path.write_bytes(msgspec.json.encode(replay | {"latency_histogram": histogram}))
+        seen = {"latency_histogram": histogram, "protocol": protocol}
+        path.write_bytes(msgspec.json.encode(replay | seen))
     report = Report.of([good], replays=paths)
     assert [r.replay for r in report.replays] == ["fast/live", "slow/live"]
     assert [(b.replay, b.events) for b in report.latency] == [("fast/live", 3), ("slow/live", 2)]
+    # Which of them may be compared with the report's own figures is said beside it.
+    assert [r.same_sessions for r in report.replays] == [True, False]
+    assert report.html().decode().count("other sessions were replayed") == 1
     with pytest.raises(DataError, match="given twice"):
         Report.of([good], replays=[paths[0], paths[0]])
 
