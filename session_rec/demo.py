@@ -20,6 +20,7 @@ from session_rec.bundle import CATALOG
 from session_rec.catalog import Catalog
 from session_rec.console import err, out, write_json
 from session_rec.errors import DataError
+from session_rec.signals import signals_held_back
 
 #: Weakest first; each has its settings, tuned with one budget, in ``configs/demo``.
 MODELS = (
@@ -213,10 +214,14 @@ class Demo:
             markup=False,
             highlight=False,
         )
-        process = subprocess.Popen([sys.executable, "-m", "session_rec.cli", *words])
+        process = None
         try:
+            with signals_held_back():
+                process = subprocess.Popen([sys.executable, "-m", "session_rec.cli", *words])
             code = process.wait()
         except BaseException as e:
+            if process is None:
+                raise
             # A terminal sends Ctrl-C to the step too, and a second one would disturb it while it
             # cleans up. A signal to us alone (SIGTERM: SystemExit) must reach it as well.
             with suppress(subprocess.TimeoutExpired):

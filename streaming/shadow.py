@@ -23,8 +23,8 @@ from prometheus_client.registry import Collector
 
 from session_rec.events import type_code
 from session_rec.sessions import SessionRules
+from session_rec.signals import signals_held_back
 from session_rec.slates import Slates
-from streaming.child_process import signals_held_back
 from streaming.config import StreamConfig
 from streaming.pipeline import Pipeline, Question
 from streaming.shadow_frames import BUCKETS, Asked, Figures, Setup, frame, read_frames

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from session_rec import demo
 from session_rec.cli import build_app
 from session_rec.demo import MODELS, Demo
 
@@ -48,6 +49,24 @@ def test_a_signal_to_the_demo_alone_ends_its_step_first(number: signal.Signals, 
         assert p.wait(20) == code
     with pytest.raises(ProcessLookupError):
         os.kill(step, 0)
+
+
+def test_a_signal_right_after_the_fork_does_not_leave_the_step_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def interrupted(words: list[str]) -> subprocess.Popen[bytes]:
+        started.append(popen(["sleep", "60"]))
+        signal.raise_signal(signal.SIGINT)  # nobody has its Popen object yet
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    monkeypatch.setattr(demo, "_OWN_END_S", 0.01)
+    with pytest.raises(KeyboardInterrupt):
+        Demo(tmp_path, tmp_path, 1, 1, 1, 1.0, 0)._step("wait")
+    assert started[0].poll() == -signal.SIGINT
 
 
 def test_every_step_of_the_demo_is_a_command_with_its_options(

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from session_rec.signals import signals_held_back
 from streaming import child_process
-from streaming.child_process import signals_held_back
 
 SLEEP = ["sleep", "60"]
 
