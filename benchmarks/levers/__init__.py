@@ -50,6 +50,7 @@ def levers(item2vec: dict[str, Any]) -> dict[str, MakeLever]:
         "mixture-2": lambda: Interests(2, mixture=True),
         "mixture-4": lambda: Interests(4, mixture=True),
         "repeat-gate": lambda: Copying(gate=True),
+        "repeat-gate-states": lambda: Copying(gate=True, states=True),
         "copy-bonus": lambda: Copying(gate=False),
         # What is shown.
         "gaps": TimeGaps,

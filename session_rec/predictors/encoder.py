@@ -12,6 +12,7 @@ from session_rec.errors import BundleError
 from session_rec.predictors.base import Arrays, Files, Predictor
 from session_rec.predictors.dot_products import DotProducts, vector_lengths
 from session_rec.predictors.onnx_session import onnx_session
+from session_rec.predictors.repeats import raise_repeats
 from session_rec.ragged import Ragged
 
 ENCODER = "encoder.onnx"
@@ -24,12 +25,14 @@ _TINY = np.float32(1e-12)  # a vector of zeros has no direction, and scores 0
 
 
 class EncoderPredictor(Predictor):
-    """Scores are cosines of the context's vector and the item vectors, over a temperature.
+    """Scores are cosines of the context's vector and the item vectors, over a temperature; with a
+    repeat gate, those of the context's own items rise (:func:`raise_repeats`).
 
     Args:
         item_table: float32 [N, d], the input vectors; their directions score.
         encoder: the ONNX model: ``embeddings`` float32 [B, L, d] (right-padded with zeros) and
-            ``lengths`` int64 [B] -> ``hidden`` float32 [B, d], of length 1 / temperature.
+            ``lengths`` int64 [B] -> ``hidden`` float32 [B, d], of length 1 / temperature, and, if
+            the model has a repeat gate, ``repeats`` float32 [B, L], a log weight per position.
         max_length: newest items that are read.
         fixed_length: always pad to ``max_length`` (an encoder that sees its padding); otherwise
             contexts are padded to the next power of two.
@@ -63,29 +66,53 @@ class EncoderPredictor(Predictor):
                 f"{ENCODER} takes embeddings of shape {shape}, but {TABLE} holds vectors of "
                 f"{self._width} numbers: the model directory mixes two models"
             )
+        self._outputs = [o.name for o in self._session.get_outputs()]
+
+    @property
+    def repeats(self) -> bool:
+        """The model has a repeat gate."""
+        return "repeats" in self._outputs
 
     def score(self, contexts: Ragged) -> NDArray[np.float32]:
-        return self._dot_products(self.encode(contexts))
+        contexts = contexts.newest(self.max_length)
+        hidden, weights = self._read(contexts)
+        scores = self._dot_products(hidden)
+        if self.repeats:
+            raise_repeats(scores, contexts, weights)
+        return scores
 
     def encode(self, contexts: Ragged) -> NDArray[np.float32]:
         """float32 [B, d]: the vector of each context; zeros for an empty one."""
-        contexts = contexts.newest(self.max_length)
+        return self._read(contexts.newest(self.max_length))[0]
+
+    def _read(self, contexts: Ragged) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The vector of each context, float32 [B, d], and the log weight of each of its entries,
+        float32 [T] parallel to ``contexts.rows`` (-inf without a repeat gate)."""
         lengths = contexts.lengths
         hidden = np.zeros((len(contexts), self._width), np.float32)
+        weights = np.full(len(contexts.rows), -np.inf, np.float32)
         padded = self._padded_length(lengths)
         for length in np.unique(padded[lengths > 0]):
             bucket = np.flatnonzero((padded == length) & (lengths > 0))
             for start in range(0, len(bucket), _BATCH):
                 which = bucket[start : start + _BATCH]
-                hidden[which] = self._run(contexts, which, int(length))
-        return hidden
+                outputs = self._run(contexts, which, int(length))
+                hidden[which] = outputs[0]
+                if self.repeats:
+                    columns = np.arange(int(length))
+                    filled = columns < lengths[which][:, None]
+                    places = contexts.offsets[which][:, None] + columns
+                    weights[places[filled]] = outputs[1][filled]
+        return hidden, weights
 
     @property
     def item_vectors(self) -> NDArray[np.float32]:
         return self._table
 
     def config(self) -> dict[str, Any]:
-        return {"max_length": self.max_length, "fixed_length": self.fixed_length}
+        settings = {"max_length": self.max_length, "fixed_length": self.fixed_length}
+        # Said, so that a version that does not know of repeats refuses the model.
+        return settings | ({"repeat_gate": True} if self.repeats else {})
 
     def arrays(self) -> Arrays:
         return {TABLE: self._table}
@@ -95,7 +122,7 @@ class EncoderPredictor(Predictor):
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], arrays: Arrays, files: Files, n_items: int) -> Self:
-        if unknown := config.keys() - {"max_length", "fixed_length"}:
+        if unknown := config.keys() - {"max_length", "fixed_length", "repeat_gate"}:
             raise BundleError(
                 f"{files.directory} has settings that this version does not know: "
                 f"{', '.join(sorted(unknown))}; use the version that wrote it"
@@ -120,7 +147,9 @@ class EncoderPredictor(Predictor):
         padded: NDArray[np.int64] = np.minimum(powers, self.max_length)
         return padded
 
-    def _run(self, contexts: Ragged, which: NDArray[np.int64], length: int) -> NDArray[np.float32]:
+    def _run(
+        self, contexts: Ragged, which: NDArray[np.int64], length: int
+    ) -> list[NDArray[np.float32]]:
         lone = len(which) == 1
         if lone:
             # Matrix kernels treat a single row specially, with other last bits.
@@ -131,7 +160,5 @@ class EncoderPredictor(Predictor):
         filled = columns < lengths[:, None]
         rows = contexts.rows[np.where(filled, starts[:, None] + columns, 0)]
         embeddings = self._table[rows] * filled[:, :, None]
-        hidden: NDArray[np.float32] = self._session.run(
-            ["hidden"], {"embeddings": embeddings, "lengths": lengths}
-        )[0]
-        return hidden[:1] if lone else hidden
+        outputs = self._session.run(self._outputs, {"embeddings": embeddings, "lengths": lengths})
+        return [output[:1] for output in outputs] if lone else list(outputs)

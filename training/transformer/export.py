@@ -17,7 +17,7 @@ from session_rec.predictors.transformer import TransformerPredictor
 from training.transformer.bodies import hidden_states, reader
 from training.transformer.config import Gru4RecConfig, SequenceTrainingConfig
 from training.transformer.loop import TrainedSequenceModel
-from training.transformer.model import body, item_table, mask_vector
+from training.transformer.model import body, item_table, mask_vector, task
 
 #: Fixed, so that the same weights give the same file and old runtimes can read it.
 OPSET = 17
@@ -30,7 +30,9 @@ class Encoder(nn.Module):
     module reuses the trained sub-modules and repeats what T4R does with them in inference.
 
     Inputs are ``embeddings`` float32 [B, L, d], right-padded with zeros, and ``lengths`` int64
-    [B], each in 1..L; the output is float32 [B, d], of length 1 / temperature.
+    [B], each in 1..L; the output ``hidden`` is float32 [B, d], of length 1 / temperature. With a
+    repeat gate a second one follows, ``repeats`` float32 [B, L]: what
+    :class:`~training.transformer.repeats.RepeatGate` gives.
     """
 
     def __init__(self, model: Any, config: SequenceTrainingConfig) -> None:
@@ -39,8 +41,9 @@ class Encoder(nn.Module):
         self.masked = config.objective == "mlm"
         self.mask_vector = nn.Parameter(mask_vector(model).detach().clone())
         self.temperature = config.temperature
+        self.repeats = task(model).repeats
 
-    def forward(self, embeddings: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, embeddings: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         if self.masked:
             # T4R asks at an extra position behind the newest item, filled with the mask vector.
             embeddings = F.pad(embeddings, (0, 0, 0, 1))
@@ -54,7 +57,11 @@ class Encoder(nn.Module):
         hidden = hidden_states(self.body, embeddings)
         index = asked[:, None, None].expand(-1, 1, hidden.shape[2])
         last = hidden.gather(1, index).squeeze(1)
-        return F.normalize(last, dim=-1) / self.temperature
+        query = F.normalize(last, dim=-1) / self.temperature
+        if self.repeats is None:
+            return (query,)
+        weights = self.repeats(hidden, torch.arange(hidden.shape[0]), asked)
+        return query, weights
 
 
 def export_predictor(trained: TrainedSequenceModel) -> EncoderPredictor:
@@ -80,6 +87,10 @@ def encode_onnx(model: Any, config: SequenceTrainingConfig) -> bytes:
     dynamic = {"embeddings": {0: "batch"}, "lengths": {0: "batch"}, "hidden": {0: "batch"}}
     if not config.sees_padding:
         dynamic["embeddings"][1] = "length"
+    outputs = ["hidden"]
+    if encoder.repeats is not None:
+        outputs.append("repeats")
+        dynamic["repeats"] = {0: "batch", 1: "length"}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         path = Path(folder) / "encoder.onnx"
         # The tracer warns about shapes taken as constants; the parity test is the answer to that.
@@ -89,7 +100,7 @@ def encode_onnx(model: Any, config: SequenceTrainingConfig) -> bytes:
             (embeddings, lengths),
             path,
             input_names=["embeddings", "lengths"],
-            output_names=["hidden"],
+            output_names=outputs,
             dynamic_axes=dynamic,
             opset_version=OPSET,
             dynamo=False,

@@ -13,7 +13,7 @@ from session_rec.ragged import Ragged
 from training.leakage.forward import Asked, SessionForward
 from training.transformer.batches import pad, training_sessions
 from training.transformer.loop import TrainedSequenceModel
-from training.transformer.model import ITEM_ID, training_length
+from training.transformer.model import ITEM_ID, CosineNextItemTask, task, training_length
 from training.transformer.runtime import torch_settings
 from training.transformer.validation import validation_scores
 
@@ -47,13 +47,16 @@ class SequenceModelForward(SessionForward):
         with torch_settings(self._config.threads), torch.no_grad():
             torch.manual_seed(seed)
             ids = torch.from_numpy(pad(taken, np.arange(len(taken)), width))
-            hidden, labels = self._loss_inputs(ids, training_mode)
-            session, place = torch.nonzero(self._task.masking.masked_targets).numpy().T
+            states = self._loss_inputs(ids, training_mode)
+            labels = self._task.masking.masked_targets
+            row, last = torch.nonzero(labels, as_tuple=True)
+            session, place, labels = row.numpy(), last.numpy(), labels[row, last].numpy()
             # T4R keeps the label of a causal position beside the input before it.
             position = place if self.both_sides else place + 1
             wanted = np.ones(len(place), bool) if at is None else position == at[session]
-            scores = self._task.pre(hidden[torch.from_numpy(wanted)])[0][:, 1:].numpy()
-        return Asked(session[wanted], position[wanted], labels.numpy()[wanted] - 1, scores)
+            which = torch.from_numpy(wanted)
+            scores = self._task.scores(states, ids, row[which], last[which])[:, 1:].numpy()
+        return Asked(session[wanted], position[wanted], labels[wanted] - 1, scores)
 
     def validation(self, sessions: Ragged, at: NDArray[np.int64]) -> Asked:
         # Questions are counted over all sessions, from the second item of each.
@@ -72,19 +75,18 @@ class SequenceModelForward(SessionForward):
         )
 
     @property
-    def _task(self) -> Any:
-        (task,) = self._model.heads[0].prediction_task_dict.values()
-        return task
+    def _task(self) -> CosineNextItemTask:
+        return task(self._model)
 
-    def _loss_inputs(self, ids: Tensor, training_mode: bool) -> tuple[Tensor, Tensor]:
-        """The hidden states float32 [P, d] and labels int64 [P] (ids) that the loss compares."""
-        seen: list[tuple[Tensor, Tensor]] = []
+    def _loss_inputs(self, ids: Tensor, training_mode: bool) -> Tensor:
+        """float32 [B, L, d]: the hidden states that the loss is computed of."""
+        seen: list[Tensor] = []
 
         def take(module: nn.Module, arguments: Any) -> None:
-            seen.append((arguments[0], arguments[1]))
+            seen.append(arguments[0])
 
         dropouts = {m: m.p for m in self._model.modules() if isinstance(m, nn.Dropout)}
-        hook = self._task.pre.register_forward_pre_hook(take)
+        hook = self._task.register_forward_pre_hook(take)
         try:
             self._model.train(training_mode)
             for module in dropouts:
@@ -95,5 +97,5 @@ class SequenceModelForward(SessionForward):
             for module, p in dropouts.items():
                 module.p = p
             self._model.eval()
-        ((hidden, labels),) = seen
-        return hidden, labels
+        (states,) = seen
+        return states

@@ -15,6 +15,7 @@ from training.transformer.bodies import build_body, masking_settings
 from training.transformer.compat import import_transformers4rec
 from training.transformer.config import SequenceTrainingConfig
 from training.transformer.loss import CosineScores
+from training.transformer.repeats import RepeatGate, with_repeats
 
 tr: Any = import_transformers4rec()
 
@@ -34,6 +35,7 @@ class CosineNextItemTask(tr.NextItemPredictionTask):  # type: ignore[misc]
         super().__init__(weight_tying=True, metrics=[])
         self.config = config
         self.counts = counts
+        self.repeats: RepeatGate | None = None
 
     def build(self, body: Any, input_size: Any, **kwargs: Any) -> None:
         super().build(body, input_size, **kwargs)
@@ -44,6 +46,8 @@ class CosineNextItemTask(tr.NextItemPredictionTask):  # type: ignore[misc]
             self.counts,
             self.config.negative_power,
         )
+        if self.config.repeats:
+            self.repeats = RepeatGate(self.config.d_model, self.config.max_length + 1)
 
     def forward(
         self,
@@ -54,12 +58,19 @@ class CosineNextItemTask(tr.NextItemPredictionTask):  # type: ignore[misc]
         top_k: int | None = None,
         **kwargs: Any,
     ) -> Any:
+        ids = self.embeddings.item_seq
         if targets is None or not training:
-            return super().forward(inputs, None, training, testing, top_k, **kwargs)
+            if self.repeats is None:
+                return super().forward(inputs, None, training, testing, top_k, **kwargs)
+            last = (ids != self.padding_idx).sum(dim=1) - 1
+            return self.scores(inputs, ids, torch.arange(len(ids)), last)
         labels = self.masking.masked_targets
         asked = labels != self.padding_idx
         logits, classes = self.pre(inputs[asked], labels[asked], training=True)
         loss = self.losses(logits, classes)
+        if self.repeats is not None:
+            row, last = torch.nonzero(asked, as_tuple=True)
+            loss = self.repeats.losses(loss, inputs, ids, row, last, labels[asked])
         weights = targets[:, None].expand_as(labels)[asked]
         return {
             "loss": (loss * weights).sum() / weights.sum(),
@@ -70,6 +81,17 @@ class CosineNextItemTask(tr.NextItemPredictionTask):  # type: ignore[misc]
     def losses(self, logits: Tensor, classes: Tensor) -> Tensor:
         """float32 [P]: the loss of each position, of logits [P, C] and classes int64 [P]."""
         return F.cross_entropy(logits, classes, reduction="none")
+
+    def scores(self, states: Tensor, ids: Tensor, row: Tensor, last: Tensor) -> Tensor:
+        """float32 [P, N + 1]: of every item, column 0 (padding) being -inf.
+
+        ``states`` are float32 [B, L, d], ``ids`` int64 [B, L]; question p, int64 [P] each, stands
+        at ``last[p]`` of session ``row[p]``.
+        """
+        scores: Tensor = self.pre(states[row, last])[0]
+        if self.repeats is None:
+            return scores
+        return with_repeats(scores, self.repeats(states, row, last), ids[row])
 
 
 def build_model(
@@ -164,3 +186,10 @@ def _schema(n_items: int, config: SequenceTrainingConfig) -> Any:
             )
         ]
     )
+
+
+def task(model: Any) -> CosineNextItemTask:
+    """What scores the hidden states of the model."""
+    (found,) = model.heads[0].prediction_task_dict.values()
+    assert isinstance(found, CosineNextItemTask)
+    return found

@@ -44,9 +44,10 @@ CONFIGS: dict[str, SequenceTrainingConfig] = {
     "gpt2": TransformerConfig(),
     "gpt2, odd sizes": TransformerConfig(d_model=24, n_heads=3, n_layers=3, max_length=7),
     "xlnet": TransformerConfig(architecture="xlnet", masking="mlm", d_model=32, max_length=9),
+    "gpt2, no gate": TransformerConfig(repeat_gate=False),
     "gru": Gru4RecConfig(),
     "gru, odd sizes": Gru4RecConfig(
-        d_model=24, hidden_size=37, n_layers=3, max_length=7, residual=True
+        d_model=24, hidden_size=37, n_layers=3, max_length=7, residual=True, repeat_gate=True
     ),
 }
 
@@ -115,15 +116,24 @@ def test_a_table_of_another_model_is_refused() -> None:
         )
 
 
-@pytest.mark.parametrize("name,kind", [("gpt2", "transformer"), ("gru", "gru4rec")])
-def test_what_a_directory_holds_stays_readable(name: str, kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name,kind,gate",
+    [
+        ("gpt2", "transformer", {"repeat_gate": True}),
+        ("gpt2, no gate", "transformer", {}),
+        ("gru", "gru4rec", {}),
+    ],
+)
+def test_what_a_directory_holds_stays_readable(
+    name: str, kind: str, gate: dict[str, bool], tmp_path: Path
+) -> None:
     """These names are in directories that were written long ago."""
     predictor = export_predictor(random_model(CONFIGS[name], 50))
     catalog = Catalog(tuple(map(str, range(50))), np.ones(50, np.int64))
     save_bundle(tmp_path / "m", catalog, predictor, SessionRules(), data_fingerprint="x")
     manifest = read_manifest(tmp_path / "m")
     assert manifest.kind == kind
-    assert manifest.config == {"max_length": 20, "fixed_length": False}
+    assert manifest.config == {"max_length": 20, "fixed_length": False} | gate
     assert set(predictor.arrays()) == {"item_table"} and set(predictor.files()) == {"encoder.onnx"}
 
 
