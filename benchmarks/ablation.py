@@ -33,6 +33,7 @@ from benchmarks.published import known_data
 from benchmarks.quality import RULES, VALIDATION
 from benchmarks.recipes import read_recipes
 from benchmarks.scripts import run
+from session_rec.config import parse_config
 from session_rec.console import err
 from session_rec.errors import ConfigError
 from session_rec.ragged import Ragged
@@ -75,6 +76,10 @@ def ablation(
         typer.Option(help="TOML with the recipes; default: the one tuned on this data."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 1,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE: a setting of the recipe for all rows."),
+    ] = None,
     newest: Annotated[
         float, typer.Option(min=0, max=1, help="Train on this share of the sessions, the newest.")
     ] = 1.0,
@@ -92,20 +97,22 @@ def ablation(
     for name in wanted:
         if name not in known_levers:
             raise ConfigError(f"unknown lever {name!r}: choose of {', '.join(known_levers)}")
+    given = dict(pair.split("=", 1) for pair in settings or () if "=" in pair)
+    recipe = parse_config(base.settings.model_dump() | given, TransformerConfig, "--set")
     train, scored = last_sessions(read.train, VALIDATION)
     if newest < 1:
         train = last_sessions(train, newest)[1]
     catalog = build_catalog(train)
     sessions = [log.training_sessions(catalog, RULES) for log in (train, scored)]
     for name in wanted:
-        settings = TransformerConfig.model_validate(base.settings.model_dump())
-        row = train_with(known_levers[name], *sessions, len(catalog), settings)
+        row = train_with(known_levers[name], *sessions, len(catalog), recipe)
         line = {
             **commit,
             "data": read.name,
             "lever": name,
             "seed": seed,
             "newest": newest,
+            "set": given,
             "hr20": round(100 * row["hr20"], 2),
             "mrr20": round(100 * row["mrr20"], 2),
             "seconds": round(row["seconds"], 1),

@@ -49,8 +49,8 @@ def levers(item2vec: dict[str, Any]) -> dict[str, MakeLever]:
         "interests-4": lambda: Interests(4, mixture=False),
         "mixture-2": lambda: Interests(2, mixture=True),
         "mixture-4": lambda: Interests(4, mixture=True),
-        "repeat-gate": lambda: Copying(gate=True),
-        "repeat-gate-states": lambda: Copying(gate=True, states=True),
+        "no-repeat-gate": lambda: Lever(repeat_gate=False),
+        "gate-of-items": lambda: Copying(gate=True),
         "copy-bonus": lambda: Copying(gate=False),
         # What is shown.
         "gaps": TimeGaps,

@@ -76,15 +76,16 @@ class Interests(Lever):
 class _Copying(nn.Module):
     """Scores with a part for the items of the session.
 
-    ``gate``: the probability is (1 - g) softmax + g attention over the session's items, both of the
-    hidden state (RepeatNet, Ren et al. 2019). Otherwise a learnt number per distance is added to
-    the logits of the items that stand so far back, times a gate of the hidden state.
+    ``gate``: the probability is (1 - g) softmax + g attention over the session's items, as in the
+    product's own gate, but that looks the items' vectors up, where this one's has the hidden
+    states at their places (``training.transformer.repeats``). Otherwise a learnt number per
+    distance is added to the logits of the items that stand so far back, times a gate of the hidden
+    state.
     """
 
-    def __init__(self, scores: CosineScores, longest: int, gate: bool, states: bool) -> None:
+    def __init__(self, scores: CosineScores, longest: int, gate: bool) -> None:
         super().__init__()
-        self.scores, self.is_gate, self.by_states = scores, gate, states
-        self.states = torch.zeros(0)
+        self.scores, self.is_gate = scores, gate
         self.by_distance = nn.Parameter(torch.zeros(longest + 2))
         d = scores.table.embedding_dim
         self.gate, self.key = nn.Linear(d, 1), nn.Linear(d, d)
@@ -143,11 +144,7 @@ class _Copying(nn.Module):
         return torch.cat([positive, own, logits[:, 1:]], dim=1)
 
     def _attended(self, hidden: Tensor, ids: Tensor, bonus: Tensor) -> Tensor:
-        if self.by_states:
-            keys = self.key(self.states)
-            keys = keys if self.at is None else keys[self.at[0]]
-        else:
-            keys = self.key(self.scores.table(ids))
+        keys = self.key(self.scores.table(ids))
         match = (keys @ hidden[:, :, None])[:, :, 0] / hidden.shape[1] ** 0.5
         return torch.softmax((match + bonus).masked_fill(ids == 0, -torch.inf), dim=1)
 
@@ -167,9 +164,9 @@ class _Copying(nn.Module):
 class Copying(Lever):
     """Scores that know which items stand in the session."""
 
-    def __init__(self, gate: bool, states: bool = False, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.is_gate, self.by_states = gate, states
+    def __init__(self, gate: bool, **settings: Any) -> None:
+        super().__init__(repeat_gate=False, **settings)
+        self.is_gate = gate
         self.copying: _Copying | None = None
 
     def task(
@@ -180,15 +177,12 @@ class Copying(Lever):
         class Task(CosineNextItemTask):
             def build(self, body: Any, input_size: Any, **kwargs: Any) -> None:
                 super().build(body, input_size, **kwargs)
-                self.pre = lever.copying = _Copying(
-                    self.pre, config.max_length, lever.is_gate, lever.by_states
-                )
+                self.pre = lever.copying = _Copying(self.pre, config.max_length, lever.is_gate)
 
             def forward(
                 self, inputs: Tensor, targets: Any = None, training: bool = False, **kw: Any
             ) -> Any:
                 assert lever.copying is not None
-                lever.copying.states = inputs
                 labels = self.masking.masked_targets
                 asks = training and targets is not None
                 lever.copying.at = (

@@ -19,6 +19,7 @@ _SEQUENCE: Space = {
     "n_layers": between(1, 3),
     "dropout_embedding": between(0.0, 0.6),
     "dropout_residual": between(0.0, 0.4),
+    "repeat_gate": one_of(True, False),
     "temperature": between(0.03, 0.2, log=True),
     "negative_power": between(0.0, 1.0),
     "epochs": between(4, 16, log=True),
