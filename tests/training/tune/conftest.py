@@ -39,7 +39,7 @@ PLANTED = ["aaba", "ccccddd", "aaba", "aaba"] * 25
 BEST_DECAY = (0.618, 0.785)
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def no_intervals():
     """A search looks at no interval, and drawing them takes longer than all else on this shop."""
     with pytest.MonkeyPatch.context() as patch:
