@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
@@ -33,6 +34,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self._changes: deque[Change] = deque()
         self._member = False
         self._orphans = OrphanWatch(consumer, config)
+        self._lose_what_a_join_forgets()
 
     def changes(self) -> Iterable[Change]:
         """``assigned``, ``revoked`` or ``lost`` with the partitions, in order, once each."""
@@ -73,7 +75,6 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         log.warning("the group had forgotten this process: joining anew")
         coordinator = self._consumer._coordinator
         coordinator.reset_generation()
-        coordinator.rejoining = False
         self._orphans.again()
 
     def settled(self) -> bool:
@@ -86,6 +87,23 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             # Before, a join is only half done: there is a generation, and no assignment yet.
             self._member = True
         return self._member and not self._changes
+
+    def _lose_what_a_join_forgets(self) -> None:
+        """Has partitions reported as lost where the group forgot us, whenever we learn of it.
+
+        kafka-python 3.0.12: where a join that has begun is answered that the group does not know
+        the member, it joins anew without asking the listener (Java's client asks it again). What
+        the new member is given then seems to have been its own all along; but others may have
+        read it in between, and all that they wrote would be written again.
+        """
+        coordinator = self._consumer._coordinator
+        reset = coordinator.reset_generation
+
+        def reset_and_ask_again(*arguments: Any, **named: Any) -> None:
+            reset(*arguments, **named)
+            coordinator.rejoining = False
+
+        coordinator.reset_generation = reset_and_ask_again
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         partitions = sorted(assigned)
