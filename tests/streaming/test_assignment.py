@@ -1,4 +1,4 @@
-"""Partitions that another may have read meanwhile are begun anew, however the client learns of it."""
+"""Partitions that others may have read meanwhile begin anew, however the client learns of it."""
 
 from __future__ import annotations
 
