@@ -212,6 +212,7 @@ class Campaign:
             lost,
             got.repeats,
             allowed_per_kill * faults if self._delivery == "at-least-once" else 0,
+            got.repeated_ranges(),
         )
 
     def _aim(self, place: str) -> Callable[[], str]:

@@ -27,5 +27,5 @@ def test_a_hundred_kills_and_twenty_broker_restarts_lose_nothing(
     assert verdict.kills >= 100 and verdict.broker_restarts >= 20
     assert all(verdict.at(stage) >= 10 for stage in STAGES)
     assert verdict.lost == 0
-    assert verdict.duplicates <= verdict.allowed
+    assert verdict.duplicates <= verdict.allowed, verdict.again
     assert verdict.allowed == 0 or delivery == "at-least-once"

@@ -27,5 +27,5 @@ def test_daemons_killed_at_every_stage_lose_nothing(
     assert all(verdict.aimed[stage] == 1 for stage in STAGES)
     assert verdict.kills == len(STAGES) + 1
     assert verdict.lost == 0
-    assert verdict.duplicates <= verdict.allowed
+    assert verdict.duplicates <= verdict.allowed, verdict.again
     assert verdict.allowed == 0 or delivery == "at-least-once"

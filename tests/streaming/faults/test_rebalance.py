@@ -22,7 +22,7 @@ def test_daemons_that_come_and_go_repeat_nothing(some_broker: Broker, tmp_path: 
             campaign.settle(1)
         verdict = campaign.finish(POLL)
     assert (verdict.added, verdict.removed, verdict.lost_partitions) == (2, 2, 0)
-    assert (verdict.lost, verdict.duplicates) == (0, 0)
+    assert (verdict.lost, verdict.duplicates) == (0, 0), verdict.again
 
 
 def test_what_was_given_up_finds_an_owner_though_its_last_one_was_killed(
@@ -45,7 +45,7 @@ def test_what_was_given_up_finds_an_owner_though_its_last_one_was_killed(
         campaign.kill_while_it_gives_up()
         campaign.settle(2)
         verdict = campaign.finish(POLL)
-    assert verdict.lost == 0 and verdict.duplicates <= verdict.allowed
+    assert verdict.lost == 0 and verdict.duplicates <= verdict.allowed, verdict.again
 
 
 def test_a_static_member_restarts_without_a_rebalance(some_broker: Broker, tmp_path: Path) -> None:
@@ -68,4 +68,4 @@ def test_a_static_member_restarts_without_a_rebalance(some_broker: Broker, tmp_p
             campaign.settle(2)
         assert campaign.rebalances() == before
         verdict = campaign.finish(POLL)
-    assert verdict.lost == 0 and verdict.duplicates <= verdict.allowed
+    assert verdict.lost == 0 and verdict.duplicates <= verdict.allowed, verdict.again

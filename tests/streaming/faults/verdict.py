@@ -23,14 +23,34 @@ class Outputs:
     Attributes:
         predictions: id -> message, without the time of its making; the first of each id.
         letters: (partition, offset) -> (key, value, reason) of the dead letters.
-        repeats: how often an id came again.
+        repeated: what came again, each as often as it did.
         differing: ids that came again with other contents.
     """
 
     predictions: dict[str, dict[str, Any]]
     letters: dict[tuple[int, int], tuple[Any, Any, bytes]]
-    repeats: int
+    repeated: list[Any]
     differing: list[str]
+
+    @property
+    def repeats(self) -> int:
+        """How often an output came again."""
+        return len(self.repeated)
+
+    def repeated_ranges(self) -> list[str]:
+        """Where in the events topic they stand: what came again in one piece was read again."""
+        found = [
+            tuple(map(int, name.rsplit("-", 2)[1:])) if isinstance(name, str) else name
+            for name in self.repeated
+        ]
+        ranges: list[list[int]] = []
+        for partition, offset in sorted(found):
+            # Between two outputs lie events without one.
+            if ranges and ranges[-1][0] == partition and offset <= ranges[-1][2] + 20:
+                ranges[-1][2], ranges[-1][3] = offset, ranges[-1][3] + 1
+            else:
+                ranges.append([partition, offset, offset, 1])
+        return [f"partition {p}, offsets {a} to {b}: {n}" for p, a, b, n in ranges]
 
     @property
     def ids(self) -> set[Any]:
@@ -40,7 +60,7 @@ class Outputs:
 
 def read_outputs(stage: Stage) -> Outputs:
     """Everything in the two output topics."""
-    found = Outputs({}, {}, 0, [])
+    found = Outputs({}, {}, [], [])
     for record in stage.read(stage.predictions):
         message = json.loads(record.value)
         assert message.pop("emitted_at") > 0
@@ -58,7 +78,7 @@ def _note(found: Outputs, place: dict[Any, Any], name: Any, value: Any) -> None:
     if name not in place:
         place[name] = value
         return
-    found.repeats += 1
+    found.repeated.append(name)
     if place[name] != value:
         found.differing.append(str(name))
 
@@ -90,6 +110,7 @@ class Verdict:
         lost: outputs that are missing.
         duplicates: outputs that came again.
         allowed: how many may.
+        again: where duplicates are of.
     """
 
     delivery: str
@@ -103,6 +124,7 @@ class Verdict:
     lost: int
     duplicates: int
     allowed: int
+    again: list[str]
 
     @property
     def kills(self) -> int:
@@ -135,7 +157,7 @@ class Verdict:
             ("duplicates allowed", self.allowed),
         ):
             table.add_row(what, "", "", str(count))
-        Console(width=100).print(table)
+        Console(width=100).print(table, *self.again, sep="\n")
 
 
 def compare(
