@@ -59,13 +59,18 @@ class CosineNextItemTask(tr.NextItemPredictionTask):  # type: ignore[misc]
         **kwargs: Any,
     ) -> Any:
         ids = self.embeddings.item_seq
-        if targets is None or not training:
-            if self.repeats is None:
-                return super().forward(inputs, None, training, testing, top_k, **kwargs)
+        if self.repeats is None and (targets is None or not training):
+            return super().forward(inputs, None, training, testing, top_k, **kwargs)
+        if not (training or testing):
             last = (ids != self.padding_idx).sum(dim=1) - 1
             return self.scores(inputs, ids, torch.arange(len(ids)), last)
         labels = self.masking.masked_targets
         asked = labels != self.padding_idx
+        if targets is None or not training:
+            scores = self.scores(inputs, ids, *torch.nonzero(asked, as_tuple=True))
+            classes = labels[asked]
+            loss = F.cross_entropy(scores, classes)
+            return {"loss": loss, "labels": classes, "predictions": scores}
         logits, classes = self.pre(inputs[asked], labels[asked], training=True)
         loss = self.losses(logits, classes)
         if self.repeats is not None:

@@ -198,6 +198,9 @@ class Consumer:
     def rebalance_in_progress(self) -> bool:
         return False
 
+    def reset_generation(self) -> None:
+        """Nothing here is forgotten while it joins."""
+
     def group_metadata(self) -> ConsumerGroupMetadata:
         return ConsumerGroupMetadata("group", 0, str(self.name), None, MemberState.STABLE)
 

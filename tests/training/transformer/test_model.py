@@ -25,7 +25,12 @@ def test_the_model_is_transformers4recs_own_and_scores_every_row(
     tiny: TransformerConfig, architecture: str, masking: str
 ) -> None:
     config = TransformerConfig.model_validate(
-        {**tiny.model_dump(), "architecture": architecture, "masking": masking}
+        {
+            **tiny.model_dump(),
+            "architecture": architecture,
+            "masking": masking,
+            "repeat_gate": False,  # cosines alone have a bound
+        }
     )
     model = build_model(N_ITEMS, config)
     assert type(model) is tr.Model
