@@ -92,7 +92,7 @@ class TransformerConfig(SequenceTrainingConfig):
 
     repeat_gate: bool = True
     """Learn when a session repeats one of its own items, and which (RepeatNet's gate; not with
-    XLNet, whose masked items stand amid the others). On Diginetica +1.1 HR@20."""
+    XLNet, whose masked items stand amid the others)."""
     architecture: Literal["gpt2", "xlnet"] = "gpt2"
     """The Hugging Face body: causal GPT2, or bidirectional XLNet."""
     masking: Literal["clm", "mlm"] = "clm"
