@@ -29,9 +29,8 @@ from benchmarks import ledger
 from benchmarks.data import last_sessions, read_benchmark
 from benchmarks.levers import levers
 from benchmarks.levers.lever import LeverRun, MakeLever
-from benchmarks.published import known_data
 from benchmarks.quality import RULES, VALIDATION
-from benchmarks.recipes import read_recipes
+from benchmarks.recipes import recipes_for
 from benchmarks.scripts import run
 from session_rec.config import parse_config
 from session_rec.console import err
@@ -78,7 +77,7 @@ def ablation(
     seed: Annotated[int, typer.Option(min=0)] = 1,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="NAME=VALUE: a setting of the recipe for all rows."),
+        typer.Option("--set", help="key=value: a setting of the recipe, for all rows."),
     ] = None,
     newest: Annotated[
         float, typer.Option(min=0, max=1, help="Train on this share of the sessions, the newest.")
@@ -88,17 +87,16 @@ def ablation(
     """Train the transformer's recipe with one thing changed at a time, and print what it does."""
     commit = ledger.commit()
     read = read_benchmark(data)
-    known = known_data(read.fingerprint)
-    if config is None and known is not None:
-        config = ROOT / known.recipes
-    item2vec, base = read_recipes(config, ["item2vec", "transformer"], seed, read.has_clock)
+    item2vec, base = recipes_for(read, data, config, ["item2vec", "transformer"], seed)
     known_levers = levers(item2vec.settings.model_dump())
     wanted = [name.strip() for name in names.split(",") if name.strip()] or list(known_levers)
     for name in wanted:
         if name not in known_levers:
             raise ConfigError(f"unknown lever {name!r}: choose of {', '.join(known_levers)}")
-    given = dict(pair.split("=", 1) for pair in settings or () if "=" in pair)
-    recipe = parse_config(base.settings.model_dump() | given, TransformerConfig, "--set")
+    recipe = parse_config(
+        base.settings.model_dump(), TransformerConfig, f"{data.stem} [transformer]", settings or ()
+    )
+    given = {key: value for key, _, value in (pair.partition("=") for pair in settings or ())}
     train, scored = last_sessions(read.train, VALIDATION)
     if newest < 1:
         train = last_sessions(train, newest)[1]

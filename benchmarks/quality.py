@@ -28,7 +28,7 @@ import typer
 from benchmarks import ledger
 from benchmarks.data import BenchmarkData, in_time_order, last_sessions, read_benchmark
 from benchmarks.published import KnownData, known_data
-from benchmarks.recipes import Recipe, read_recipes
+from benchmarks.recipes import Recipe, recipes_for
 from benchmarks.rows import Row, percents, published_table, results_table
 from benchmarks.scripts import run
 from session_rec.bundle import save_bundle
@@ -146,20 +146,9 @@ def quality(
     commit = ledger.commit()
     read = read_benchmark(data)
     known = known_data(read.fingerprint)
-    if config is None and known is not None:
-        config = ROOT / known.recipes
-        err.print(f"{known.name}: recipes of {known.recipes}", markup=False, soft_wrap=True)
-    recipes = read_recipes(
-        config, [m.strip() for m in models.split(",") if m.strip()], seed, read.has_clock
+    recipes = recipes_for(
+        read, data, config, [m.strip() for m in models.split(",") if m.strip()], seed
     )
-    if not read.has_clock:
-        err.print(
-            f"{data}: ts is no clock; the order of the file is taken as the order of time, and "
-            "nothing decays by days",
-            markup=False,
-        )
-    for note in (note for recipe in recipes for note in recipe.notes):
-        err.print(note, markup=False)
     if final:
         train, scored = in_time_order(read.train), read.test
     else:

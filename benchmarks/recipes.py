@@ -11,10 +11,15 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
+from benchmarks.data import BenchmarkData
+from benchmarks.published import known_data
+from benchmarks.scripts import say_no_clock
 from session_rec.config import parse_config, read_toml
+from session_rec.console import err
 from session_rec.errors import ConfigError
 from training.fitters import model_config, trainable_kinds
 
+ROOT = Path(__file__).resolve().parents[1]
 _HALF_LIFE = "recency_half_life_days"
 
 
@@ -45,6 +50,27 @@ class Recipe:
     def seed(self) -> int | None:
         """The seed, None for a model that draws nothing at random."""
         return getattr(self.settings, "seed", None)
+
+
+def recipes_for(
+    read: BenchmarkData, path: Path, config: Path | None, models: Sequence[str], seed: int | None
+) -> list[Recipe]:
+    """The recipes to run on ``read``, the file ``path``: of ``config``, else those tuned on this
+    data, else the defaults. Says what was chosen, and what was changed because of the data.
+
+    Raises:
+        ConfigError: as :func:`read_recipes`.
+    """
+    known = known_data(read.fingerprint)
+    if config is None and known is not None:
+        config = ROOT / known.recipes
+        err.print(f"{known.name}: recipes of {known.recipes}", markup=False, soft_wrap=True)
+    recipes = read_recipes(config, models, seed, read.has_clock)
+    if not read.has_clock:
+        say_no_clock(path)
+    for note in (note for recipe in recipes for note in recipe.notes):
+        err.print(note, markup=False)
+    return recipes
 
 
 def read_recipes(

@@ -27,7 +27,7 @@ import typer
 
 from benchmarks import ledger
 from benchmarks.data import read_whole
-from benchmarks.scripts import run
+from benchmarks.scripts import run, say_no_clock
 from session_rec.config import parse_config, read_toml
 from session_rec.console import err, out, write_json
 from training.rolling.config import RollingConfig, RollingModel, rolling_models
@@ -77,11 +77,7 @@ def rolling(
     chosen = rolling_models(settings, names or None)
     log, has_clock = read_whole(data)
     if not has_clock:
-        err.print(
-            f"{data}: ts is no clock; the order of the file is taken as the order of time, and "
-            "nothing decays by days",
-            markup=False,
-        )
+        say_no_clock(data)
         chosen = [_without_half_life(m) for m in chosen]
     report = roll_log(log, settings, length, chosen, err)
     for table in report.tables():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import typer
 
@@ -19,3 +20,12 @@ def run(command: Callable[..., None]) -> None:
         name = command.__name__
         err.print(f"{name}: {e}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def say_no_clock(data: Path) -> None:
+    """Tells what becomes of time on data whose ``ts`` is none."""
+    err.print(
+        f"{data}: ts is no clock; the order of the file is taken as the order of time, and "
+        "nothing decays by days",
+        markup=False,
+    )
