@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.levers.lever import Lever
+from training.transformer.block import SameWidthBlock
 from training.transformer.bodies import build_body
 from training.transformer.compat import import_transformers4rec
 from training.transformer.config import SequenceTrainingConfig
@@ -40,7 +41,7 @@ class _GatedLayer(nn.Module):
         return x + torch.sigmoid(self.gates[1](normed)) * self.dropout(fed)
 
 
-class _GatedBody(tr.BlockBase):  # type: ignore[misc]
+class _GatedBody(SameWidthBlock):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.positions = nn.Embedding(config.max_length + 1, config.d_model)
@@ -57,9 +58,6 @@ class _GatedBody(tr.BlockBase):  # type: ignore[misc]
             x = layer(x, mask)
         normed: Tensor = self.norm(x)
         return normed
-
-    def forward_output_size(self, input_size: Any) -> torch.Size:
-        return torch.Size(input_size)
 
 
 class GatedLayers(Lever):
@@ -91,7 +89,7 @@ class Electra(Lever):
         return block
 
 
-class _TwoBodies(tr.BlockBase):  # type: ignore[misc]
+class _TwoBodies(SameWidthBlock):
     def __init__(self, first: Any, second: Any) -> None:
         super().__init__()
         self.first, self.second = first, second
@@ -99,9 +97,6 @@ class _TwoBodies(tr.BlockBase):  # type: ignore[misc]
     def forward(self, vectors: Tensor) -> Tensor:
         summed: Tensor = self.first(vectors) + self.second(vectors)
         return summed
-
-    def forward_output_size(self, input_size: Any) -> torch.Size:
-        return torch.Size(input_size)
 
 
 class LastItemPath(Lever):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,15 @@ from torch import Tensor, nn
 
 from benchmarks.levers.lever import Lever, LeverRun
 from session_rec.ragged import Ragged
+from training.transformer.block import SameWidthBlock
 from training.transformer.bodies import build_body
-from training.transformer.compat import import_transformers4rec
 from training.transformer.config import SequenceTrainingConfig
-
-tr: Any = import_transformers4rec()
 
 #: log2 of seconds: from a second to a day and more.
 _GAPS = 18
 
 
-class _WithGaps(tr.BlockBase):  # type: ignore[misc]
+class _WithGaps(SameWidthBlock):
     def __init__(self, body: Any, d_model: int) -> None:
         super().__init__()
         self.body = body
@@ -32,9 +31,6 @@ class _WithGaps(tr.BlockBase):  # type: ignore[misc]
     def forward(self, vectors: Tensor) -> Tensor:
         read: Tensor = self.body(vectors + self.vectors(self.gaps[:, : vectors.shape[1]]))
         return read
-
-    def forward_output_size(self, input_size: Any) -> torch.Size:
-        return torch.Size(input_size)
 
 
 class TimeGaps(Lever):
@@ -57,7 +53,7 @@ class TimeGaps(Lever):
         )
 
 
-class _Augmented(Lever):
+class _Augmented(Lever, ABC):
     """With ``share``, a session is shown changed."""
 
     def __init__(self, share: float, **settings: Any) -> None:
@@ -78,10 +74,11 @@ class _Augmented(Lever):
         changed = Ragged(sessions.rows[flat], offsets, sessions.ts[flat], sessions.types[flat])
         return changed, np.arange(len(which))
 
+    @abstractmethod
     def change(
         self, rng: np.random.Generator, places: NDArray[np.int64], sessions: Ragged
     ) -> NDArray[np.int64]:
-        raise NotImplementedError
+        """Of the places of a session's events, those that are shown, in that order."""
 
 
 class Crop(_Augmented):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,39 @@ from torch.nn import functional as F
 from benchmarks.levers.lever import Lever
 from training.transformer.config import SequenceTrainingConfig
 from training.transformer.loss import CosineScores
-from training.transformer.model import CosineNextItemTask
+from training.transformer.model import CosineNextItemTask, task
 
 
-class _Smoothed(CosineNextItemTask):
-    share = 0.0
+class _LeverLoss(CosineNextItemTask):
+    lever: OtherLoss
 
     def losses(self, logits: Tensor, classes: Tensor) -> Tensor:
+        return self.lever.losses(logits, classes, self.pre.table.num_embeddings - 1)
+
+
+class OtherLoss(Lever, ABC):
+    """Another loss of the same logits."""
+
+    def task(
+        self, config: SequenceTrainingConfig, counts: NDArray[np.int64] | None
+    ) -> CosineNextItemTask:
+        made = _LeverLoss(config, counts)
+        made.lever = self
+        return made
+
+    @abstractmethod
+    def losses(self, logits: Tensor, classes: Tensor, n_items: int) -> Tensor:
+        """float32 [P], of logits [P, 1 + sampled], the target in column 0."""
+
+
+class LabelSmoothing(OtherLoss):
+    """``share`` of the target's probability goes to all items of the sample (Szegedy et al.)."""
+
+    def __init__(self, share: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.share = share
+
+    def losses(self, logits: Tensor, classes: Tensor, n_items: int) -> Tensor:
         log_p = torch.log_softmax(logits, dim=1)
         finite = torch.isfinite(logits)
         others = log_p.masked_fill(~finite, 0).sum(dim=1) / finite.sum(dim=1)
@@ -27,58 +54,21 @@ class _Smoothed(CosineNextItemTask):
         return (1 - self.share) * hard - self.share * others
 
 
-class LabelSmoothing(Lever):
-    """``share`` of the target's probability goes to all items of the sample (Szegedy et al.)."""
-
-    def __init__(self, share: float, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.share = share
-
-    def task(
-        self, config: SequenceTrainingConfig, counts: NDArray[np.int64] | None
-    ) -> CosineNextItemTask:
-        made = _Smoothed(config, counts)
-        made.share = self.share
-        return made
-
-
-class _Hardest(CosineNextItemTask):
-    kept = 0
-
-    def losses(self, logits: Tensor, classes: Tensor) -> Tensor:
-        hardest = logits[:, 1:].topk(min(self.kept, logits.shape[1] - 1), dim=1).values
-        return F.cross_entropy(
-            torch.cat([logits[:, :1], hardest], dim=1), classes, reduction="none"
-        )
-
-
-class HardestNegatives(Lever):
+class HardestNegatives(OtherLoss):
     """Only the ``kept`` best-scored negatives of each position count (TRON, Wilm et al. 2023)."""
 
     def __init__(self, kept: int, **settings: Any) -> None:
         super().__init__(**settings)
         self.kept = kept
 
-    def task(
-        self, config: SequenceTrainingConfig, counts: NDArray[np.int64] | None
-    ) -> CosineNextItemTask:
-        made = _Hardest(config, counts)
-        made.kept = self.kept
-        return made
+    def losses(self, logits: Tensor, classes: Tensor, n_items: int) -> Tensor:
+        hardest = logits[:, 1:].topk(min(self.kept, logits.shape[1] - 1), dim=1).values
+        return F.cross_entropy(
+            torch.cat([logits[:, :1], hardest], dim=1), classes, reduction="none"
+        )
 
 
-class _Gbce(CosineNextItemTask):
-    calibration = 0.75
-
-    def losses(self, logits: Tensor, classes: Tensor) -> Tensor:
-        n_items = self.pre.table.num_embeddings - 1
-        rate = min(1.0, (logits.shape[1] - 1) / (n_items - 1))
-        beta = rate * (self.calibration * (1 - 1 / rate) + 1 / rate)
-        negatives = F.softplus(logits[:, 1:]).sum(dim=1)  # softplus(-inf) is 0
-        return -beta * F.logsigmoid(logits[:, 0]) + negatives
-
-
-class Gbce(Lever):
+class Gbce(OtherLoss):
     """Binary cross entropy with a calibrated positive (gSASRec, Petrov and Macdonald 2023);
     negatives are drawn uniformly, as there, and carry no logQ correction."""
 
@@ -86,15 +76,14 @@ class Gbce(Lever):
         super().__init__(negative_power=0.0, **settings)
         self.calibration = calibration
 
-    def task(
-        self, config: SequenceTrainingConfig, counts: NDArray[np.int64] | None
-    ) -> CosineNextItemTask:
-        made = _Gbce(config, counts)
-        made.calibration = self.calibration
-        return made
+    def losses(self, logits: Tensor, classes: Tensor, n_items: int) -> Tensor:
+        rate = min(1.0, (logits.shape[1] - 1) / (n_items - 1))
+        beta = rate * (self.calibration * (1 - 1 / rate) + 1 / rate)
+        negatives = F.softplus(logits[:, 1:]).sum(dim=1)  # softplus(-inf) is 0
+        return -beta * F.logsigmoid(logits[:, 0]) + negatives
 
     def begin(self, run: Any, train: Any) -> None:
-        scores_of(run.model).log_inclusion.zero_()
+        task(run.model).pre.log_inclusion.zero_()
 
 
 class _InBatchScores(CosineScores):
@@ -113,14 +102,8 @@ class InBatch(Lever):
     """The other targets of the batch are negatives too, beside those drawn by popularity."""
 
     def begin(self, run: Any, train: Any) -> None:
-        scores = scores_of(run.model)
+        scores = task(run.model).pre
         counts = np.maximum(np.bincount(train.rows, minlength=run.n_items), 1)
         popularity = torch.from_numpy((counts / counts.sum()).astype(np.float32))
         scores.register_buffer("popularity", popularity, persistent=False)
         scores.__class__ = _InBatchScores
-
-
-def scores_of(model: Any) -> Any:
-    """The module that makes scores of hidden states."""
-    (task,) = model.heads[0].prediction_task_dict.values()
-    return task.pre

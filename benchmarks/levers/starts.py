@@ -12,12 +12,10 @@ from torch.optim import Optimizer
 
 from benchmarks.levers.lever import Lever, LeverRun
 from session_rec.ragged import Ragged
+from training.transformer.block import SameWidthBlock
 from training.transformer.bodies import build_body
-from training.transformer.compat import import_transformers4rec
 from training.transformer.config import SequenceTrainingConfig
 from training.transformer.model import item_table
-
-tr: Any = import_transformers4rec()
 
 
 class Item2VecStart(Lever):
@@ -72,7 +70,7 @@ class TableRate(Lever):
         run.optimizers[-1] = _Slower(run.optimizers[-1], self.share)
 
 
-class _InputMatrix(tr.BlockBase):  # type: ignore[misc]
+class _InputMatrix(SameWidthBlock):
     def __init__(self, body: Any, d_model: int) -> None:
         super().__init__()
         self.body, self.matrix = body, nn.Linear(d_model, d_model, bias=False)
@@ -82,11 +80,8 @@ class _InputMatrix(tr.BlockBase):  # type: ignore[misc]
         read: Tensor = self.body(self.matrix(vectors))
         return read
 
-    def forward_output_size(self, input_size: Any) -> torch.Size:
-        return torch.Size(input_size)
 
-
-class _OwnInputs(tr.BlockBase):  # type: ignore[misc]
+class _OwnInputs(SameWidthBlock):
     def __init__(self, body: Any) -> None:
         super().__init__()
         self.body = body
@@ -97,9 +92,6 @@ class _OwnInputs(tr.BlockBase):  # type: ignore[misc]
         assert self.table is not None
         read: Tensor = self.body(self.table(self.ids[:, : vectors.shape[1]]))
         return read
-
-    def forward_output_size(self, input_size: Any) -> torch.Size:
-        return torch.Size(input_size)
 
 
 class UntiedTables(Lever):

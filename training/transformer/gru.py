@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor, nn
 
-from training.transformer.compat import import_transformers4rec
+from training.transformer.block import SameWidthBlock
 from training.transformer.config import Gru4RecConfig
 
-tr: Any = import_transformers4rec()
 
-
-class GruBlock(tr.BlockBase):  # type: ignore[misc]
+class GruBlock(SameWidthBlock):
     """Vectors float32 [B, L, d] -> hidden states float32 [B, L, d]; a position reads itself and
     what comes before it, so padding on the right changes nothing."""
 
@@ -40,7 +35,3 @@ class GruBlock(tr.BlockBase):  # type: ignore[misc]
             hidden = self.output_dropout(layer(hidden)[0])
         projected: Tensor = self.projection(hidden)
         return projected + inputs if self.residual else projected
-
-    def forward_output_size(self, input_size: Any) -> torch.Size:
-        """What T4R asks of a block; the width does not change."""
-        return torch.Size(input_size)
