@@ -96,12 +96,9 @@ class EncoderPredictor(Predictor):
             bucket = np.flatnonzero((padded == length) & (lengths > 0))
             for start in range(0, len(bucket), _BATCH):
                 which = bucket[start : start + _BATCH]
-                outputs = self._run(contexts, which, int(length))
+                outputs, places, filled = self._run(contexts, which, int(length))
                 hidden[which] = outputs[0]
                 if self.repeats:
-                    columns = np.arange(int(length))
-                    filled = columns < lengths[which][:, None]
-                    places = contexts.offsets[which][:, None] + columns
                     weights[places[filled]] = outputs[1][filled]
         return hidden, weights
 
@@ -149,16 +146,17 @@ class EncoderPredictor(Predictor):
 
     def _run(
         self, contexts: Ragged, which: NDArray[np.int64], length: int
-    ) -> list[NDArray[np.float32]]:
-        lone = len(which) == 1
-        if lone:
-            # Matrix kernels treat a single row specially, with other last bits.
-            which = np.repeat(which, 2)
+    ) -> tuple[list[NDArray[np.float32]], NDArray[np.int64], NDArray[np.bool_]]:
+        """What the encoder gives for the contexts ``which``, and [B, length] each: where in
+        ``contexts.rows`` their entries stand, and which of these places are entries of theirs."""
         starts = contexts.offsets[which]
         lengths = contexts.offsets[which + 1] - starts
         columns = np.arange(length)
         filled = columns < lengths[:, None]
-        rows = contexts.rows[np.where(filled, starts[:, None] + columns, 0)]
-        embeddings = self._table[rows] * filled[:, :, None]
+        places = starts[:, None] + columns
+        embeddings = self._table[contexts.rows[np.where(filled, places, 0)]] * filled[:, :, None]
+        if len(which) == 1:
+            # Matrix kernels treat a single row specially, with other last bits.
+            embeddings, lengths = np.repeat(embeddings, 2, axis=0), np.repeat(lengths, 2)
         outputs = self._session.run(self._outputs, {"embeddings": embeddings, "lengths": lengths})
-        return [output[:1] for output in outputs] if lone else list(outputs)
+        return [output[: len(which)] for output in outputs], places, filled
