@@ -87,8 +87,9 @@ def ablation(
     """Train the transformer's recipe with one thing changed at a time, and print what it does."""
     commit = ledger.commit()
     read = read_benchmark(data)
-    item2vec, base = recipes_for(read, data, config, ["item2vec", "transformer"], seed)
-    known_levers = levers(item2vec.settings.model_dump())
+    kinds = ["item2vec", "two-stage", "transformer"]
+    *others, base = recipes_for(read, data, config, kinds, seed)
+    known_levers = levers(*(other.settings.model_dump() for other in others))
     wanted = [name.strip() for name in names.split(",") if name.strip()] or list(known_levers)
     for name in wanted:
         if name not in known_levers:

@@ -17,10 +17,12 @@ from benchmarks.levers.starts import (
     TableRate,
     UntiedTables,
 )
+from benchmarks.levers.teachers import Distilled, Teacher
 
 
-def levers(item2vec: dict[str, Any]) -> dict[str, MakeLever]:
-    """Every row by name; ``item2vec`` are the settings of that model's own recipe."""
+def levers(item2vec: dict[str, Any], two_stage: dict[str, Any]) -> dict[str, MakeLever]:
+    """Every row by name; the arguments are the settings of those models' own recipes."""
+    teacher = Teacher("two-stage", two_stage)
     return {
         "base": Lever,
         # The loss and its negatives.
@@ -35,6 +37,9 @@ def levers(item2vec: dict[str, Any]) -> dict[str, MakeLever]:
         "gbce-0": lambda: Gbce(0.0),
         "smooth-.1": lambda: LabelSmoothing(0.1),
         "smooth-.02": lambda: LabelSmoothing(0.02),
+        "distilled-.3": lambda: Distilled(teacher, 0.3),
+        "distilled-.5": lambda: Distilled(teacher, 0.5),
+        "distilled-.8": lambda: Distilled(teacher, 0.8),
         # The reader of a session.
         "gated": GatedLayers,
         "gated-2": lambda: GatedLayers(n_layers=2),
