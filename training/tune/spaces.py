@@ -64,6 +64,7 @@ _SPACES: dict[str, Space] = {
     "two-stage": {
         "depth": between(30, 120, log=True),
         "holdout": one_of(0.05, 0.1, 0.15, 0.25),
+        "slices": one_of(1, 2),
         "hidden": between(8, 128, log=True),
         "epochs": between(5, 40, log=True),
         "learning_rate": between(5e-4, 1e-2, log=True),

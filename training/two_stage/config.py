@@ -29,6 +29,10 @@ class TwoStageConfig(Config):
     holdout: float = Field(default=0.15, gt=0, lt=1)
     """Share of the sessions, the newest, that the network is fitted on. The parts are first
     trained without them, then once more on all sessions."""
+    slices: int = Field(default=2, ge=1)
+    """Slices of that size at most. Where the newest asks fewer than ``max_questions``, the parts
+    are also trained without it and the one before it, for that one's questions, and so on, as long
+    as half of the sessions are left to them."""
     hidden: int = Field(default=32, ge=1)
     """Tanh units of the network."""
     epochs: int = Field(default=20, ge=1)
@@ -40,7 +44,7 @@ class TwoStageConfig(Config):
     weight_decay: float = Field(default=1e-5, ge=0)
     """L2 penalty."""
     max_questions: int = Field(default=40_000, ge=1)
-    """Questions at most, drawn at random: bounds memory."""
+    """Questions at most, drawn at random where a slice has too many: bounds memory."""
     seed: int = Field(default=1, ge=0)
     """Of the network; each part has its own."""
 

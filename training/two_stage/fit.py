@@ -13,7 +13,7 @@ from session_rec.ragged import Ragged
 from training.transformer.batches import prefixes
 from training.two_stage.config import TwoStageConfig
 from training.two_stage.network import fit_reranker
-from training.two_stage.questions import reranking_data
+from training.two_stage.questions import RerankingData, reranking_data, together
 
 if TYPE_CHECKING:
     from training.fitters import Fitted
@@ -38,31 +38,15 @@ def fit(
     """The model, a record of its training, and the parts that were trained on all sessions.
 
     Args:
-        train: sessions in chronological order; the newest share ``config.holdout`` teaches the
-            re-ranker.
+        train: sessions in chronological order; the newest teach the re-ranker.
         valid: sessions for the early stopping of the parts when they see all of ``train``.
         fit_part: trains a part.
         say: told what is under way.
     """
     for name in config.parts:
         config.part(name)  # a wrong setting is said now, not after an hour
-    held = round(len(train) * config.holdout)
-    cut = len(train) - held
-    earlier, newest = train.take(np.arange(cut)), train.take(np.arange(cut, len(train)))
-    nothing = Ragged.from_lists([])
-    first = {}
-    for name in config.parts:
-        say(f"{name}: without the newest {held} sessions")
-        first[name] = fit_part(name, earlier, nothing, "without-newest").predictor
-    contexts, targets = prefixes(newest, _MAX_LENGTH)
-    if len(targets) > config.max_questions:
-        drawn = np.random.default_rng(config.seed).choice(
-            len(targets), config.max_questions, replace=False
-        )
-        drawn.sort()
-        contexts, targets = contexts.take(drawn), targets[drawn]
-    say(f"the re-ranker, on {len(targets)} questions of the newest sessions")
-    data = reranking_data(first, contexts, targets, ItemFacts.fit(earlier, n_items), config.depth)
+    data = _held_out_questions(train, n_items, config, fit_part, say)
+    say(f"the re-ranker, on {data.asked} questions of the newest sessions")
     reranker = fit_reranker(data, config)
     parts = {}
     for name in config.parts:
@@ -84,3 +68,42 @@ def fit(
         _MAX_LENGTH,
     )
     return model, record, parts
+
+
+def _held_out_questions(
+    train: Ragged,
+    n_items: int,
+    config: TwoStageConfig,
+    fit_part: FitPart,
+    say: Callable[[str], None],
+) -> RerankingData:
+    """What the re-ranker learns from: questions of the newest slices, each as it looks to parts
+    that were trained on the sessions before it."""
+    slices: list[RerankingData] = []
+    left = config.max_questions
+    for number, (begin, end) in enumerate(_slices(len(train), config), 1):
+        if left == 0:
+            break
+        earlier = train.take(np.arange(begin))
+        parts = {}
+        for name in config.parts:
+            say(f"{name}: without the newest {len(train) - begin} sessions")
+            run = "without-newest" if number == 1 else f"without-newest-{number}"
+            parts[name] = fit_part(name, earlier, Ragged.from_lists([]), run).predictor
+        contexts, targets = prefixes(train.take(np.arange(begin, end)), _MAX_LENGTH)
+        if len(targets) > left:
+            drawn = np.random.default_rng(config.seed).choice(len(targets), left, replace=False)
+            drawn.sort()
+            contexts, targets = contexts.take(drawn), targets[drawn]
+        left -= len(targets)
+        facts = ItemFacts.fit(earlier, n_items)
+        slices.append(reranking_data(parts, contexts, targets, facts, config.depth))
+    return together(slices)
+
+
+def _slices(sessions: int, config: TwoStageConfig) -> list[tuple[int, int]]:
+    """Where each slice begins and ends, the newest first: that one always, older ones as long as
+    half of the sessions stand before them."""
+    held = round(sessions * config.holdout)
+    ends = [sessions - i * held for i in range(config.slices)]
+    return [(end - held, end) for i, end in enumerate(ends) if i == 0 or end - held >= sessions / 2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -90,4 +90,17 @@ def reranking_data(
         np.cumsum([0, *map(len, features)]),
         np.concatenate([np.zeros(0, np.int64), *answers]),
         len(contexts),
+    )
+
+
+def together(slices: Sequence[RerankingData]) -> RerankingData:
+    """The questions of one slice after the other; there is at least one."""
+    if len(slices) == 1:
+        return slices[0]  # a copy would take as much memory once more
+    counts = np.concatenate([np.diff(data.offsets) for data in slices])
+    return RerankingData(
+        np.concatenate([data.features for data in slices]),
+        np.concatenate([[0], np.cumsum(counts)]),
+        np.concatenate([data.answers for data in slices]),
+        sum(data.asked for data in slices),
     )

@@ -98,7 +98,7 @@ def test_parts_of_a_two_stage_model_are_trained_once_for_all_trials(circle, tmp_
     (found,) = search(
         circle, tmp_path / "out", {"two-stage": model}, trials=3, validation=0.1
     ).models
-    assert trained.count("part") == 2  # without the newest sessions, and on all
+    assert trained.count("part") == 3  # without the newest slice, without two, and on all
     assert trained.count("reranker") == len({t.values["hidden"] for t in found.trials}) > 1
 
 

@@ -13,8 +13,10 @@ from session_rec.predictors.popularity import Popularity
 from session_rec.predictors.reranker import Reranker
 from session_rec.predictors.session_popularity import SessionPopularity
 from session_rec.predictors.two_stage import TwoStage
-from training.fitters import FitData, fit_model, model_config
+from training.fitters import FitData, Fitted, fit_model, model_config
+from training.two_stage import fit
 from training.two_stage.config import TwoStageConfig
+from training.two_stage.questions import reranking_data
 
 N = 60
 PARTS = {"sequential-rules": {}, "session-popularity": {}}
@@ -68,6 +70,69 @@ def test_parts_that_rank_were_trained_on_everything(tmp_path):
     ).predictor
     for name, array in alone.arrays().items():
         np.testing.assert_array_equal(part.arrays()[name], array)
+
+
+class Asked:
+    """Which sessions the parts were trained on, in order, and the slices that asked."""
+
+    def __init__(self, monkeypatch, place, **settings):
+        self.trained, self.answered = [], []
+        monkeypatch.setattr(fit, "reranking_data", self._spied)
+        # Session i has the items i, i + 1, ...: each tells which one it is.
+        lengths = np.random.default_rng(1).integers(2, 6, 40)
+        self.train = Ragged.from_lists([list(range(i, i + n)) for i, n in enumerate(lengths)])
+        config = TwoStageConfig(parts={"popularity": {}}, depth=5, epochs=1, **settings)
+        self.model, self.record, _ = fit.fit(
+            self.train, Ragged.from_lists([]), 50, config, self._fit_part, lambda text: None
+        )
+
+    def _fit_part(self, name, train, valid, run):
+        self.trained.append((run, len(train)))
+        np.testing.assert_array_equal(train.rows, self.train.rows[: len(train.rows)])
+        return Fitted(Popularity.fit(train, 50), {"deterministic": True})
+
+    def _spied(self, parts, contexts, targets, facts, depth):
+        self.answered.append(sorted(contexts.rows[contexts.offsets[:-1]].tolist()))
+        # Not one click of what is asked, nor of what came later, was counted.
+        (counted,) = (part.arrays()["count"].sum() for part in parts.values())
+        begin = int(self.train.offsets[self.trained[-1][1]])
+        assert counted == begin == np.expm1(facts.log_popularity).round().sum()
+        return reranking_data(parts, contexts, targets, facts, depth)
+
+    def sessions(self, first, last):
+        """Each as often as it asks."""
+        return [i for i in range(first, last) for _ in range(self.train.lengths[i] - 1)]
+
+
+def test_a_slice_asks_parts_that_know_nothing_of_it_or_later(monkeypatch, tmp_path):
+    asked = Asked(monkeypatch, tmp_path, holdout=0.2, slices=2)
+    assert asked.trained == [("without-newest", 32), ("without-newest-2", 24), ("all", 40)]
+    assert asked.answered == [asked.sessions(32, 40), asked.sessions(24, 32)]
+    assert asked.record["reranker"]["questions"] == len(asked.sessions(24, 40))
+
+
+@pytest.mark.parametrize(
+    ("settings", "begins"),
+    [
+        ({"holdout": 0.15, "slices": 9}, [34, 28, 22]),  # half of the sessions stay
+        ({"holdout": 0.25, "slices": 9}, [30, 20]),
+        ({"holdout": 0.7, "slices": 2}, [12]),  # the newest slice is always there
+        ({"holdout": 0.2, "slices": 1}, [32]),
+    ],
+)
+def test_how_many_slices_ask(settings, begins, monkeypatch, tmp_path):
+    asked = Asked(monkeypatch, tmp_path, **settings)
+    assert [count for run, count in asked.trained if run != "all"] == begins
+
+
+def test_older_slices_ask_what_the_newest_left(monkeypatch, tmp_path):
+    newest = len(Asked(monkeypatch, tmp_path, holdout=0.2, slices=1).answered[0])
+    enough = Asked(monkeypatch, tmp_path, holdout=0.2, slices=2, max_questions=newest)
+    assert [len(slice_) for slice_ in enough.answered] == [newest]
+    few = Asked(monkeypatch, tmp_path, holdout=0.2, slices=2, max_questions=newest + 3)
+    assert [len(slice_) for slice_ in few.answered] == [newest, 3]
+    assert set(few.answered[1]) <= set(range(24, 32))
+    assert few.record["reranker"]["questions"] == newest + 3
 
 
 def test_a_run_that_is_there_is_not_trained_again(tmp_path):
