@@ -30,9 +30,9 @@ class TwoStageConfig(Config):
     """Share of the sessions, the newest, that the network is fitted on. The parts are first
     trained without them, then once more on all sessions."""
     slices: int = Field(default=2, ge=1)
-    """Slices of that size at most. Where the newest asks fewer than ``max_questions``, the parts
-    are also trained without it and the one before it, for that one's questions, and so on, as long
-    as half of the sessions are left to them."""
+    """Slices of that size at most. Where the newest asks fewer than half of ``max_questions``, the
+    parts are also trained without it and the one before it, for that one's questions, and so on, as
+    long as half of the sessions are left to them."""
     hidden: int = Field(default=32, ge=1)
     """Tanh units of the network."""
     epochs: int = Field(default=20, ge=1)

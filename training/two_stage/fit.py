@@ -82,8 +82,8 @@ def _held_out_questions(
     slices: list[RerankingData] = []
     left = config.max_questions
     for number, (begin, end) in enumerate(_slices(len(train), config), 1):
-        if left == 0:
-            break
+        if left <= config.max_questions / 2:
+            break  # what an older slice adds is not worth training all parts once more
         earlier = train.take(np.arange(begin))
         parts = {}
         for name in config.parts:
@@ -105,5 +105,5 @@ def _slices(sessions: int, config: TwoStageConfig) -> list[tuple[int, int]]:
     """Where each slice begins and ends, the newest first: that one always, older ones as long as
     half of the sessions stand before them."""
     held = round(sessions * config.holdout)
-    ends = [sessions - i * held for i in range(config.slices)]
+    ends = [sessions - i * held for i in range(config.slices if held else 1)]
     return [(end - held, end) for i, end in enumerate(ends) if i == 0 or end - held >= sessions / 2]

@@ -78,8 +78,8 @@ class Asked:
     def __init__(self, monkeypatch, place, **settings):
         self.trained, self.answered = [], []
         monkeypatch.setattr(fit, "reranking_data", self._spied)
-        # Session i has the items i, i + 1, ...: each tells which one it is.
-        lengths = np.random.default_rng(1).integers(2, 6, 40)
+        # The first item tells the session. The newest eight ask once, the others five times.
+        lengths = [6] * 32 + [2] * 8
         self.train = Ragged.from_lists([list(range(i, i + n)) for i, n in enumerate(lengths)])
         config = TwoStageConfig(parts={"popularity": {}}, depth=5, epochs=1, **settings)
         self.model, self.record, _ = fit.fit(
@@ -125,14 +125,26 @@ def test_how_many_slices_ask(settings, begins, monkeypatch, tmp_path):
     assert [count for run, count in asked.trained if run != "all"] == begins
 
 
-def test_older_slices_ask_what_the_newest_left(monkeypatch, tmp_path):
-    newest = len(Asked(monkeypatch, tmp_path, holdout=0.2, slices=1).answered[0])
-    enough = Asked(monkeypatch, tmp_path, holdout=0.2, slices=2, max_questions=newest)
-    assert [len(slice_) for slice_ in enough.answered] == [newest]
-    few = Asked(monkeypatch, tmp_path, holdout=0.2, slices=2, max_questions=newest + 3)
-    assert [len(slice_) for slice_ in few.answered] == [newest, 3]
-    assert set(few.answered[1]) <= set(range(24, 32))
-    assert few.record["reranker"]["questions"] == newest + 3
+def test_an_older_slice_asks_where_the_newest_asks_less_than_half(monkeypatch, tmp_path):
+    def answered(most):
+        asked = Asked(monkeypatch, tmp_path, holdout=0.2, slices=2, max_questions=most)
+        assert asked.record["reranker"]["questions"] == sum(map(len, asked.answered))
+        return asked.answered
+
+    newest, older = answered(48)
+    assert (len(newest), len(older)) == (8, 40)
+    newest, drawn = answered(30)
+    assert (len(newest), len(drawn)) == (8, 22)
+    assert set(drawn) <= set(older)
+    assert list(map(len, answered(17))) == [8, 9]
+    assert list(map(len, answered(16))) == [8]  # half of them: it would be hardly worth it
+    assert list(map(len, answered(5))) == [5]
+
+
+def test_no_older_slice_asks_where_there_is_none(monkeypatch, tmp_path):
+    nothing = Asked(monkeypatch, tmp_path, holdout=0.01, slices=2)
+    assert nothing.answered == [[]]
+    assert [count for _, count in nothing.trained] == [40, 40]
 
 
 def test_a_run_that_is_there_is_not_trained_again(tmp_path):
