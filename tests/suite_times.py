@@ -24,7 +24,7 @@ def suite_of(nodeid: str) -> str:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """A line per suite; set-up and tear-down count, a fixture with its first user. Below them what
-    a test recorded as ``compared`` (``record_property``)."""
+    a test recorded as ``compared`` or ``table`` (``record_property``)."""
     seconds: dict[str, float] = defaultdict(float)
     outcomes: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for outcome in ("passed", "failed", "skipped", "error"):
@@ -45,3 +45,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, value in report.user_properties:
             if name == "compared":
                 terminalreporter.write_line(f"  compared: {value}")
+            elif name == "table":
+                terminalreporter.write_line(str(value))

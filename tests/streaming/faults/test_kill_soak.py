@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,14 @@ from stream_support import Stage, toy_bundle
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
 def test_a_hundred_kills_and_twenty_broker_restarts_lose_nothing(
-    tmp_path: Path, delivery: str
+    tmp_path: Path, delivery: str, record_property: Callable[[str, object], None]
 ) -> None:
     with restartable_broker(tmp_path / "kafka") as running, nursery(tmp_path) as found:
         stage = Stage(running.broker, toy_bundle(tmp_path / "model"), partitions=6)
         campaign = Campaign(stage, found, delivery, seed=7, steady=3, per_second=60, broker=running)
         campaign.kill_everywhere(each=11, by_chance=25, bounces=20, changes=10)
         verdict = campaign.finish(POLL)
-    verdict.show()
+    record_property("table", verdict.show())
     assert verdict.kills >= 100 and verdict.broker_restarts >= 20
     assert all(verdict.at(stage) >= 10 for stage in STAGES)
     assert verdict.lost == 0

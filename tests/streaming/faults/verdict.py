@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections import Counter
@@ -135,8 +136,8 @@ class Verdict:
         """Kills that hit a stage."""
         return self.aimed.get(stage, 0) + self.hit.get(stage, 0)
 
-    def show(self) -> None:
-        """Prints the table, past pytest's capture where that is off."""
+    def show(self) -> str:
+        """Prints the table, which pytest shows where the test fails, and returns it."""
         table = Table(title=f"{self.delivery}: {self.kills} SIGKILLs")
         table.add_column("what")
         table.add_column("aimed", justify="right")
@@ -157,7 +158,10 @@ class Verdict:
             ("duplicates allowed", self.allowed),
         ):
             table.add_row(what, "", "", str(count))
-        Console(width=100).print(table, *self.again, sep="\n")
+        text = io.StringIO()
+        Console(file=text, width=100).print(table, *self.again, sep="\n")
+        print(text.getvalue())
+        return text.getvalue()
 
 
 def compare(
