@@ -93,6 +93,8 @@ class ModelWatch:
         """Tells that the model before serves again, until the pointer changes."""
         with self._lock:
             self._serving = fingerprint
+            if self._ready is not None and self._ready.recommender.fingerprint == fingerprint:
+                self._ready = None  # promoted meanwhile: it serves already
 
     def look(self) -> None:
         """Looks once; loads what is new."""

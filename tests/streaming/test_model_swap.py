@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from session_rec.bundle import save_bundle
@@ -268,6 +268,7 @@ class FakeStore:
         max_size=40,
     )
 )
+@example(["promote 1", "look", "promote 0", "take", "look", "back"])
 @settings(deadline=None, max_examples=100)
 def test_in_any_order_of_events_the_last_pointer_serves_unless_it_is_bad(events):
     toy = toy_recommender("pear plum")
