@@ -85,16 +85,15 @@ class ModelWatch:
             return None
         with self._lock:
             ready, self._ready = self._ready, None
-            if ready is not None:
-                self._serving = ready.recommender.fingerprint
+            if ready is None or ready.recommender.fingerprint == self._serving:
+                return None  # gone back to meanwhile, what is ready may be what serves
+            self._serving = ready.recommender.fingerprint
             return ready
 
     def went_back_to(self, fingerprint: str) -> None:
         """Tells that the model before serves again, until the pointer changes."""
         with self._lock:
             self._serving = fingerprint
-            if self._ready is not None and self._ready.recommender.fingerprint == fingerprint:
-                self._ready = None  # promoted meanwhile: it serves already
 
     def look(self) -> None:
         """Looks once; loads what is new."""
@@ -129,8 +128,7 @@ class ModelWatch:
             self._refused()
             return
         with self._lock:
-            if recommender.fingerprint != self._serving:
-                self._ready = Incoming(recommender, pointer.current, pointer.rolled_back)
+            self._ready = Incoming(recommender, pointer.current, pointer.rolled_back)
 
     def _run(self) -> None:
         while not self._stopped.wait(self._poll_s):
