@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.levers.lever import Lever
-from training.transformer.config import SequenceTrainingConfig
+from benchmarks.levers.lever import Lever, TaskLever
 from training.transformer.loss import CosineScores
 from training.transformer.model import CosineNextItemTask, task
 
@@ -24,15 +22,10 @@ class _LeverLoss(CosineNextItemTask):
         return self.lever.losses(logits, classes, self.pre.table.num_embeddings - 1)
 
 
-class OtherLoss(Lever, ABC):
+class OtherLoss(TaskLever, ABC):
     """Another loss of the same logits."""
 
-    def task(
-        self, config: SequenceTrainingConfig, counts: NDArray[np.int64] | None
-    ) -> CosineNextItemTask:
-        made = _LeverLoss(config, counts)
-        made.lever = self
-        return made
+    task_type = _LeverLoss
 
     @abstractmethod
     def losses(self, logits: Tensor, classes: Tensor, n_items: int) -> Tensor:

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.levers.lever import Lever, LeverRun
+from benchmarks.levers.lever import LeverRun, TaskLever
 from session_rec.console import err
 from session_rec.ragged import Ragged
 from training.fitters import FitData, fit_model, model_config
 from training.transformer.batches import prefixes
-from training.transformer.config import SequenceTrainingConfig
 from training.transformer.model import CosineNextItemTask
 
 #: Contexts that the teacher answers at once.
@@ -69,7 +68,7 @@ class Teacher:
             err.print(f"teacher {k + 1} of {self.folds}", markup=False)
             with tempfile.TemporaryDirectory() as place:
                 others = train.take(np.flatnonzero(fold != k))
-                data = FitData(others, Ragged.from_lists([]), run.n_items, Path(place))
+                data = FitData(others, Ragged.from_lists([]), run.n_items, Path(place), err)
                 settings = config.model_validate(self.settings)
                 teacher = fit_model(self.kind, data, settings).predictor
             mine = np.flatnonzero(fold[asking] == k)
@@ -127,20 +126,15 @@ class _TaughtTask(CosineNextItemTask):
         return (losses * shares).sum(dim=1)
 
 
-class Distilled(Lever):
+class Distilled(TaskLever):
     """``share`` of the loss is the cross entropy with the teacher's best items."""
+
+    task_type = _TaughtTask
 
     def __init__(self, teacher: Teacher, share: float, **settings: Any) -> None:
         super().__init__(**settings)
         self.teacher, self.share = teacher, share
         self._which = np.zeros(0, np.int64)
-
-    def task(
-        self, config: SequenceTrainingConfig, counts: NDArray[np.int64] | None
-    ) -> CosineNextItemTask:
-        made = _TaughtTask(config, counts)
-        made.lever = self
-        return made
 
     def begin(self, run: LeverRun, train: Ragged) -> None:
         self._answers = self.teacher.answers(run, train)
