@@ -75,7 +75,7 @@ def test_parts_that_rank_were_trained_on_everything(tmp_path):
 class Asked:
     """Which sessions the parts were trained on, in order, and the slices that asked."""
 
-    def __init__(self, monkeypatch, place, **settings):
+    def __init__(self, monkeypatch, **settings):
         self.trained, self.answered = [], []
         monkeypatch.setattr(fit, "reranking_data", self._spied)
         # The first item tells the session. The newest eight ask once, the others five times.
@@ -104,8 +104,8 @@ class Asked:
         return [i for i in range(first, last) for _ in range(self.train.lengths[i] - 1)]
 
 
-def test_a_slice_asks_parts_that_know_nothing_of_it_or_later(monkeypatch, tmp_path):
-    asked = Asked(monkeypatch, tmp_path, holdout=0.2, slices=2)
+def test_a_slice_asks_parts_that_know_nothing_of_it_or_later(monkeypatch):
+    asked = Asked(monkeypatch, holdout=0.2, slices=2)
     assert asked.trained == [("without-newest", 32), ("without-newest-2", 24), ("all", 40)]
     assert asked.answered == [asked.sessions(32, 40), asked.sessions(24, 32)]
     assert asked.record["reranker"]["questions"] == len(asked.sessions(24, 40))
@@ -120,14 +120,14 @@ def test_a_slice_asks_parts_that_know_nothing_of_it_or_later(monkeypatch, tmp_pa
         ({"holdout": 0.2, "slices": 1}, [32]),
     ],
 )
-def test_how_many_slices_ask(settings, begins, monkeypatch, tmp_path):
-    asked = Asked(monkeypatch, tmp_path, **settings)
+def test_how_many_slices_ask(settings, begins, monkeypatch):
+    asked = Asked(monkeypatch, **settings)
     assert [count for run, count in asked.trained if run != "all"] == begins
 
 
-def test_an_older_slice_asks_where_the_newest_asks_less_than_half(monkeypatch, tmp_path):
+def test_an_older_slice_asks_where_the_newest_asks_less_than_half(monkeypatch):
     def answered(most):
-        asked = Asked(monkeypatch, tmp_path, holdout=0.2, slices=2, max_questions=most)
+        asked = Asked(monkeypatch, holdout=0.2, slices=2, max_questions=most)
         assert asked.record["reranker"]["questions"] == sum(map(len, asked.answered))
         return asked.answered
 
@@ -141,8 +141,8 @@ def test_an_older_slice_asks_where_the_newest_asks_less_than_half(monkeypatch, t
     assert list(map(len, answered(5))) == [5]
 
 
-def test_no_older_slice_asks_where_there_is_none(monkeypatch, tmp_path):
-    nothing = Asked(monkeypatch, tmp_path, holdout=0.01, slices=2)
+def test_no_older_slice_asks_where_there_is_none(monkeypatch):
+    nothing = Asked(monkeypatch, holdout=0.01, slices=2)
     assert nothing.answered == [[]]
     assert [count for _, count in nothing.trained] == [40, 40]
 
