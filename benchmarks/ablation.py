@@ -36,6 +36,7 @@ from session_rec.config import parse_config
 from session_rec.console import err
 from session_rec.errors import ConfigError
 from session_rec.ragged import Ragged
+from training.fitters import FitData, soft_targets
 from training.train import build_catalog
 from training.transformer.config import TransformerConfig
 from training.transformer.reporting import Reporter
@@ -45,22 +46,29 @@ RESULTS = ROOT / "benchmarks" / "ablation.jsonl"
 
 
 def train_with(
-    make: MakeLever, train: Ragged, valid: Ragged, n_items: int, config: TransformerConfig
+    make: MakeLever,
+    train: Ragged,
+    valid: Ragged,
+    n_items: int,
+    config: TransformerConfig,
+    answers: Path,
 ) -> dict[str, float]:
     """Trains the recipe with one lever to its last epoch.
 
-    Returns ``hr20`` and ``mrr20`` (0..1) on ``valid``, and ``seconds``.
+    A teacher's answers are kept in ``answers``: levers that weigh the same ones otherwise find
+    them there. Returns ``hr20`` and ``mrr20`` (0..1) on ``valid``, and ``seconds``.
     """
     lever = make()
     changed = config.model_dump() | dict(lever.settings) | {"patience": 10_000}
     settings = TransformerConfig.model_validate(changed)
+    begin = time.monotonic()
+    taught = soft_targets(FitData(train, valid, n_items, answers, err), settings)
     with (
         tempfile.TemporaryDirectory() as place,
         torch_settings(settings.threads),
         StopRequest() as stop,
     ):
-        begin = time.monotonic()
-        training = LeverRun(lever, train, valid, n_items, settings, Path(place))
+        training = LeverRun(lever, train, valid, n_items, settings, Path(place), taught=taught)
         with Reporter(Path(place), err, training.total_steps, training.state) as reporter:
             training.train(stop, reporter)
         last = training.state.history[-1]
@@ -103,25 +111,26 @@ def ablation(
         train = last_sessions(train, newest)[1]
     catalog = build_catalog(train)
     sessions = [log.training_sessions(catalog, RULES) for log in (train, scored)]
-    for name in wanted:
-        row = train_with(known_levers[name], *sessions, len(catalog), recipe)
-        line = {
-            **commit,
-            "data": read.name,
-            "lever": name,
-            "seed": seed,
-            "newest": newest,
-            "set": given,
-            "hr20": round(100 * row["hr20"], 2),
-            "mrr20": round(100 * row["mrr20"], 2),
-            "seconds": round(row["seconds"], 1),
-        }
-        ledger.append(line, results)
-        err.print(
-            f"{read.name}, {name}: HR@20 {line['hr20']:.2f}, MRR@20 {line['mrr20']:.2f}, "
-            f"{line['seconds']:.0f} s",
-            markup=False,
-        )
+    with tempfile.TemporaryDirectory() as answers:
+        for name in wanted:
+            row = train_with(known_levers[name], *sessions, len(catalog), recipe, Path(answers))
+            line = {
+                **commit,
+                "data": read.name,
+                "lever": name,
+                "seed": seed,
+                "newest": newest,
+                "set": given,
+                "hr20": round(100 * row["hr20"], 2),
+                "mrr20": round(100 * row["mrr20"], 2),
+                "seconds": round(row["seconds"], 1),
+            }
+            ledger.append(line, results)
+            err.print(
+                f"{read.name}, {name}: HR@20 {line['hr20']:.2f}, MRR@20 {line['mrr20']:.2f}, "
+                f"{line['seconds']:.0f} s",
+                markup=False,
+            )
 
 
 def main() -> None:

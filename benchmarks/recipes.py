@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from session_rec.config import parse_config, read_toml
 from session_rec.console import err
 from session_rec.errors import ConfigError
 from training.fitters import model_config, trainable_kinds
+from training.transformer.teacher import TeacherConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 _HALF_LIFE = "recency_half_life_days"
@@ -99,7 +101,9 @@ def read_recipes(
     if unknown:
         known = ", ".join(dict.fromkeys([*tables, *trainable_kinds()]))
         raise ConfigError(f"unknown model {unknown[0]!r}: choose of {known}")
-    return [_recipe(name, dict(tables.get(name, {})), where, seed, has_clock) for name in chosen]
+    return [
+        _recipe(name, deepcopy(tables.get(name, {})), where, seed, has_clock) for name in chosen
+    ]
 
 
 def _recipe(
@@ -108,7 +112,7 @@ def _recipe(
     kind = str(table.pop("kind", name))
     fields = model_config(kind)
     notes = []
-    for place, part_kind, part in [(name, kind, table), *_parts(name, table)]:
+    for place, part_kind, part in _models(name, kind, table):
         if seed is not None and "seed" in model_config(part_kind).model_fields:
             part["seed"] = seed
         if not has_clock and part.get(_HALF_LIFE):
@@ -117,21 +121,26 @@ def _recipe(
     return Recipe(name, kind, parse_config(table, fields, f"{where} [{name}]"), tuple(notes))
 
 
-def _parts(name: str, table: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    """Where each part of a two-stage recipe stands, its kind, and its settings, to be changed."""
-    parts = table.get("parts")
-    if not isinstance(parts, dict) or not all(isinstance(p, dict) for p in parts.values()):
-        return []  # the settings class says what is wrong with them
-    table["parts"] = {part: dict(settings) for part, settings in parts.items()}
-    return [
-        (f"{name}.parts.{part}", str(settings.get("kind", part)), settings)
-        for part, settings in table["parts"].items()
-    ]
+def _models(
+    where: str, kind: str, table: dict[str, Any]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Where each model of a recipe stands, its kind, and its settings, to be changed: the model
+    itself, the parts of a two-stage model, a teacher, and theirs."""
+    yield where, kind, table
+    # Where something else stands than a table, the settings class says what is wrong with it.
+    parts, teacher = table.get("parts"), table.get("teacher")
+    for part, settings in parts.items() if isinstance(parts, dict) else ():
+        if isinstance(settings, dict):
+            yield from _models(f"{where}.parts.{part}", str(settings.get("kind", part)), settings)
+    if isinstance(teacher, dict) and isinstance(teacher.setdefault("settings", {}), dict):
+        kind = str(teacher.get("kind", TeacherConfig.model_fields["kind"].default))
+        yield from _models(f"{where}.teacher.settings", kind, teacher["settings"])
 
 
 def _without_seed(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings without their seed and those of the parts."""
-    kept = {k: v for k, v in settings.items() if k != "seed"}
-    if isinstance(kept.get("parts"), dict):
-        kept["parts"] = {name: _without_seed(part) for name, part in kept["parts"].items()}
-    return kept
+    """The settings without their seed and those of the models within."""
+    return {
+        key: _without_seed(value) if isinstance(value, dict) else value
+        for key, value in settings.items()
+        if key != "seed"
+    }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -26,6 +26,10 @@ from session_rec.ragged import Ragged
 from training.leakage.forward import SessionForward
 from training.two_stage.known_parts import KnownParts
 from training.warm_start import TrainingWeights, WarmStart
+
+if TYPE_CHECKING:
+    from training.transformer.config import SequenceTrainingConfig
+    from training.transformer.soft_targets import SoftTargets
 
 #: Called with the history of a training so far, a record per epoch.
 EachEpoch = Callable[[list[dict[str, float]]], None]
@@ -112,6 +116,7 @@ def _sequence_model(data: FitData, config: Any) -> Fitted:
         progress=data.console,
         start=data.start,
         each_epoch=data.each_epoch,
+        taught=soft_targets(data, config),
     )
     record = {"deterministic": True, "history": trained.history}
     return Fitted(
@@ -119,6 +124,29 @@ def _sequence_model(data: FitData, config: Any) -> Fitted:
         record,
         weights=training_weights(trained.model),
         forward=SequenceModelForward(trained),
+    )
+
+
+def soft_targets(data: FitData, config: SequenceTrainingConfig) -> SoftTargets | None:
+    """What the teacher of a sequence model says of ``data.train``; None where it has none."""
+    from training.transformer.soft_targets import ask_teacher
+
+    teacher = config.teacher
+    if teacher is None:
+        return None
+
+    def fit_teacher(sessions: Ragged, run_dir: Path) -> Predictor:
+        others = FitData(sessions, Ragged.from_lists([]), data.n_items, run_dir, data.console)
+        return fit_model(teacher.kind, others, teacher.model()).predictor
+
+    return ask_teacher(
+        data.train,
+        data.n_items,
+        config,
+        teacher,
+        fit_teacher,
+        data.run_dir / "teacher",
+        data.console,
     )
 
 

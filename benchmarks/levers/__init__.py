@@ -17,12 +17,14 @@ from benchmarks.levers.starts import (
     TableRate,
     UntiedTables,
 )
-from benchmarks.levers.teachers import Distilled, Teacher
 
 
 def levers(item2vec: dict[str, Any], two_stage: dict[str, Any]) -> dict[str, MakeLever]:
     """Every row by name; the arguments are the settings of those models' own recipes."""
-    teacher = Teacher("two-stage", two_stage)
+
+    def taught(share: float, folds: int = 4) -> Lever:
+        return Lever(teacher={"settings": two_stage, "folds": folds, "share": share})
+
     return {
         "base": Lever,
         # The loss and its negatives.
@@ -37,9 +39,11 @@ def levers(item2vec: dict[str, Any], two_stage: dict[str, Any]) -> dict[str, Mak
         "gbce-0": lambda: Gbce(0.0),
         "smooth-.1": lambda: LabelSmoothing(0.1),
         "smooth-.02": lambda: LabelSmoothing(0.02),
-        "distilled-.3": lambda: Distilled(teacher, 0.3),
-        "distilled-.5": lambda: Distilled(teacher, 0.5),
-        "distilled-.8": lambda: Distilled(teacher, 0.8),
+        "distilled-.3": lambda: taught(0.3),
+        "distilled-.5": lambda: taught(0.5),
+        "distilled-.8": lambda: taught(0.8),
+        "distilled-.5-2-folds": lambda: taught(0.5, folds=2),
+        "distilled-.8-2-folds": lambda: taught(0.8, folds=2),
         # The reader of a session.
         "gated": GatedLayers,
         "gated-2": lambda: GatedLayers(n_layers=2),

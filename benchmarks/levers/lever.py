@@ -52,19 +52,6 @@ class Lever:
         return run.sessions, which
 
 
-class TaskLever(Lever):
-    """Scores, or learns, by a task of its own, which knows the lever as its ``lever``."""
-
-    task_type: type[CosineNextItemTask]
-
-    def task(
-        self, config: SequenceTrainingConfig, counts: NDArray[np.int64] | None
-    ) -> CosineNextItemTask:
-        made: Any = self.task_type(config, counts)
-        made.lever = self
-        return made  # type: ignore[no-any-return]
-
-
 class LeverRun(TrainingRun):
     """A training run with a lever. Validation runs after the last epochs only."""
 

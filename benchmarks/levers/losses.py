@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.levers.lever import Lever, TaskLever
+from benchmarks.levers.lever import Lever
+from training.transformer.config import SequenceTrainingConfig
 from training.transformer.loss import CosineScores
 from training.transformer.model import CosineNextItemTask, task
 
@@ -22,10 +24,15 @@ class _LeverLoss(CosineNextItemTask):
         return self.lever.losses(logits, classes, self.pre.table.num_embeddings - 1)
 
 
-class OtherLoss(TaskLever, ABC):
+class OtherLoss(Lever, ABC):
     """Another loss of the same logits."""
 
-    task_type = _LeverLoss
+    def task(
+        self, config: SequenceTrainingConfig, counts: NDArray[np.int64] | None
+    ) -> CosineNextItemTask:
+        made = _LeverLoss(config, counts)
+        made.lever = self
+        return made
 
     @abstractmethod
     def losses(self, logits: Tensor, classes: Tensor, n_items: int) -> Tensor:

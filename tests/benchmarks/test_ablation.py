@@ -11,11 +11,9 @@ from benchmarks.levers import levers
 from benchmarks.levers.lever import Lever, LeverRun
 from benchmarks.levers.losses import Gbce, HardestNegatives, LabelSmoothing
 from benchmarks.levers.readouts import Copying
-from benchmarks.levers.teachers import Distilled, Teacher, _Answers
 from session_rec.errors import ConfigError
 from session_rec.ragged import Ragged
 from training.transformer import loop
-from training.transformer.batches import prefixes
 from training.transformer.config import TransformerConfig
 from training.transformer.model import weights
 from training.transformer.reporting import Reporter
@@ -52,7 +50,7 @@ def test_the_base_is_the_training_of_the_product(tmp_path):
     for mine, its in zip(run.state.history, product.history, strict=True):
         assert mine["loss"] == its["loss"]
         assert mine == pytest.approx(its)
-    row = train_with(Lever, *sessions, ITEMS, TINY)
+    row = train_with(Lever, *sessions, ITEMS, TINY, tmp_path / "answers")
     assert [row["hr20"], row["mrr20"]] == [mine["hr20"], mine["mrr20"]]
 
 
@@ -81,6 +79,19 @@ def test_a_lever_trains_another_model(name, base, tmp_path):
     mine, other = weights(run.model), weights(base.model)
     shared = [n for n in other if n in mine and mine[n].shape == other[n].shape]
     assert any(not torch.equal(mine[n], other[n]) for n in shared)
+
+
+def test_teachers_are_asked_once_for_all_levers_that_weigh_them(tmp_path):
+    sessions = walks(60, 1), walks(10, 2)
+    rows = {}
+    for name in ("base", "distilled-.3", "distilled-.8"):
+        rows[name] = train_with(LEVERS[name], *sessions, ITEMS, TINY, tmp_path)
+        answers = sorted((tmp_path / "teacher").glob("*"))
+        if name == "distilled-.3":
+            written = [path.stat().st_mtime_ns for path in answers]
+    assert [path.name for path in answers] == [f"answers-{k}-of-4.safetensors" for k in range(1, 5)]
+    assert [path.stat().st_mtime_ns for path in answers] == written
+    assert len({row["mrr20"] for row in rows.values()}) == 3
 
 
 LOGITS = np.array([[1.0, 0.5, -np.inf, 2.0], [0.0, 3.0, -1.0, 0.25]])
@@ -136,38 +147,6 @@ def test_a_repeat_gate_gives_probabilities_and_attends_to_the_session_only(tmp_p
     assert np.exp(without).sum() == pytest.approx(1, abs=1e-5)
     assert sorted(np.argsort(-only)[:3].tolist()) == [3, 5, 7]
     assert np.exp(only[[3, 5, 7]]).sum() == pytest.approx(1, abs=1e-5)
-
-
-def test_a_teacher_answers_about_sessions_that_it_has_not_seen(tmp_path):
-    # Each pair is in one session alone: who has not seen it names items of others.
-    pairs = [[2 * i, 2 * i + 1] for i in range(ITEMS // 2)]
-    for copies, knows in ((1, False), (8, True)):
-        train = Ragged.from_lists([[0], *pairs * copies])
-        with torch_settings(1):
-            run = LeverRun(Lever(), train, walks(10, 2), ITEMS, TINY, tmp_path, validated=99)
-        teacher = Teacher("sequential-rules", {}, folds=2, best=5)
-        answers = teacher.answers(run, train)
-        wanted = np.array([session[1] for session in pairs * copies])
-        assert (answers.rows[:, 0] == wanted).all() == knows
-        assert (answers.rows == wanted[:, None]).any() == knows
-        assert answers.shares.sum(axis=1) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("negatives", [0, 20])
-@pytest.mark.parametrize("gate", [True, False])
-def test_a_teacher_who_says_what_was_clicked_changes_nothing(negatives, gate, tmp_path):
-    settings = {"num_negatives": negatives, "repeat_gate": gate}
-
-    class Knows(Teacher):
-        def _ask(self, run, train):
-            right = prefixes(run.sessions, TINY.max_length)[1]
-            first = run.sessions.offsets[:-1] - np.arange(len(run.sessions))
-            rows = np.stack([right, (right + 3) % ITEMS], axis=1)
-            return _Answers(rows, np.array([[1, 0]], np.float32).repeat(len(right), 0), first)
-
-    _, taught, _ = epoch_of(Distilled(Knows("none", {}), 0.7, **settings), tmp_path / "taught")
-    _, alone, _ = epoch_of(Lever(**settings), tmp_path / "alone")
-    assert taught == pytest.approx(alone, rel=1e-4)
 
 
 def test_from_file_to_line(write_sessions, tmp_path):

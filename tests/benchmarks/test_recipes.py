@@ -65,6 +65,26 @@ parts.neighbours = { kind = "vmis-knn", recency_half_life_days = 3.0 }
     assert recipes(text, seed=6)[0].config_hash == one.config_hash != other.config_hash
 
 
+def test_so_do_a_teacher_and_its_parts(recipes):
+    text = """
+[taught]
+kind = "gru4rec"
+[taught.teacher.settings.parts.vmis-knn]
+recency_half_life_days = 3.0
+[taught.teacher.settings.parts.gru4rec]
+epochs = 2
+"""
+    (one,), (other,) = recipes(text, seed=4), recipes(text, seed=5, has_clock=False)
+    teacher = one.settings.teacher
+    assert (teacher.kind, one.seed, teacher.settings["seed"]) == ("two-stage", 4, 4)
+    assert teacher.settings["parts"]["gru4rec"] == {"epochs": 2, "seed": 4}
+    assert other.notes == (
+        "taught.teacher.settings.parts.vmis-knn: recency_half_life_days = 3.0 switched off: "
+        "ts is no clock",
+    )
+    assert recipes(text, seed=6)[0].config_hash == one.config_hash != other.config_hash
+
+
 @pytest.mark.parametrize(
     "text,models,sentence",
     [
@@ -83,3 +103,11 @@ def test_mistakes_are_named(recipes, text, models, sentence):
 @pytest.mark.parametrize("path", sorted((ROOT / "configs/quality").glob("*.toml")), ids=str)
 def test_committed_recipes_are_valid(path):
     assert read_recipes(path, [], None, True)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs/quality").glob("*.toml")), ids=str)
+def test_the_distilled_model_and_its_teacher_have_the_recipes_of_their_kinds(path):
+    by_name = {recipe.name: recipe.settings for recipe in read_recipes(path, [], 3, True)}
+    distilled, teacher = by_name["distilled"], by_name["distilled"].teacher
+    assert distilled.model_copy(update={"teacher": None}) == by_name["transformer"]
+    assert teacher.model() == by_name["two-stage"]

@@ -73,6 +73,19 @@ def test_every_kind_trains_loads_and_beats_chance(kind, prepared, tmp_path):
     assert (again / "manifest.json").read_bytes() == (out / "manifest.json").read_bytes()
 
 
+def test_a_model_with_a_teacher_is_certified_and_is_the_same_each_time(prepared, tmp_path):
+    teacher = {"settings": {"parts": {"vmis-knn": {}, "sequential-rules": {}}, "epochs": 2}}
+    model = {**SMALL["transformer"], "teacher": teacher}
+    for name in ("one", "two"):
+        train("transformer", TrainConfig(sessions=prepared, out=tmp_path / name, model=model))
+    manifest = read_manifest(tmp_path / "one")
+    recorded = manifest.training["settings"]["teacher"]
+    assert recorded["kind"] == "two-stage" and recorded["settings"] == teacher["settings"]
+    assert manifest.leakage.checks["random data"].status == "passed"
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+
+
 def test_the_catalog_counts_training_events_only(prepared):
     log = read_sessions(prepared / "train.parquet")
     catalog = build_catalog(log, prepared / "catalog.parquet")

@@ -34,6 +34,7 @@ from training.transformer.config import (
     SequenceTrainingConfig,
     TransformerConfig,
 )
+from training.transformer.teacher import TeacherConfig
 from training.two_stage.config import TwoStageConfig
 
 #: The random shop. With 200 items a slate of 20 hits in 10 % of the questions.
@@ -149,6 +150,8 @@ def shrink(kind: str, settings: BaseModel) -> tuple[BaseModel, dict[str, list[An
             "threads": 1,
             "dropout_embedding": 0.0,
         }
+        if settings.teacher is not None:
+            wanted["teacher"] = _shrink_teacher(settings.teacher)
         if isinstance(settings, TransformerConfig):
             wanted |= {"n_heads": 4, "n_layers": 2}
             wanted |= {"dropout_residual": 0.0, "dropout_attention": 0.0}
@@ -158,8 +161,15 @@ def shrink(kind: str, settings: BaseModel) -> tuple[BaseModel, dict[str, list[An
         wanted = {"epochs": min(values["epochs"], 10)}
     elif isinstance(settings, TwoStageConfig):
         wanted = {"parts": _shrink_parts(settings), "holdout": max(settings.holdout, 0.2)}
-    changed = {k: [values[k], v] for k, v in wanted.items() if values[k] != v}
-    return settings.model_copy(update=wanted), changed
+    shrunk = settings.model_copy(update=wanted)
+    smaller = shrunk.model_dump()
+    changed = {k: [values[k], smaller[k]] for k in wanted if values[k] != smaller[k]}
+    return shrunk, changed
+
+
+def _shrink_teacher(teacher: TeacherConfig) -> TeacherConfig:
+    smaller = shrink(teacher.kind, teacher.model())[0].model_dump()
+    return teacher.model_copy(update={"settings": smaller, "folds": 2})
 
 
 def _shrink_parts(settings: TwoStageConfig) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from training.transformer.teacher import TeacherConfig
 
 _ONE_MASKING = {"gpt2": "clm", "xlnet": "mlm"}
 _REASONS = {
@@ -48,6 +57,11 @@ class SequenceTrainingConfig(BaseModel):
     """The same by the number of sessions that ended later, where ``ts`` orders but is no clock; 0
     weighs all alike."""
 
+    teacher: TeacherConfig | None = None
+    """Learn another model's answers beside the clicks (distillation): slower to train by that
+    model's training, once a fold, and as fast to serve. Not with XLNet, which learns by masked
+    items."""
+
     epochs: int = Field(default=8, ge=1)
     """Passes over the sessions; the learning rate's course is laid out for all of them."""
     batch_size: int = Field(default=128, ge=1)
@@ -86,6 +100,15 @@ class SequenceTrainingConfig(BaseModel):
         """Padding changes the scores, so that a context must always get the same amount of it."""
         return False
 
+    @model_serializer(mode="wrap")
+    def _without_no_teacher(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Checkpoints and recipes of models without a teacher are known by what they were before
+        # there were any.
+        values: dict[str, Any] = handler(self)
+        if values.get("teacher") is None:
+            values.pop("teacher", None)
+        return values
+
 
 class TransformerConfig(SequenceTrainingConfig):
     """A Hugging Face transformer in a Transformers4Rec model."""
@@ -121,6 +144,11 @@ class TransformerConfig(SequenceTrainingConfig):
     def _fits_together(self) -> TransformerConfig:
         if self.masking != _ONE_MASKING[self.architecture]:
             raise ValueError(_REASONS[self.architecture])
+        if self.teacher is not None and self.masking != "clm":
+            raise ValueError(
+                "a teacher answers what comes next, and masking 'mlm' does not ask for that; "
+                "leave the teacher out, or use architecture 'gpt2' with masking 'clm'"
+            )
         if self.d_model % self.n_heads:
             raise ValueError(
                 f"d_model ({self.d_model}) must be a multiple of n_heads ({self.n_heads})"

@@ -28,12 +28,14 @@ from training.transformer.model import (
     build_model,
     item_table,
     load_weights,
+    task,
     training_length,
     weights,
 )
 from training.transformer.optimizer import build_optimizers, clip_gradients, learning_rate
 from training.transformer.reporting import Reporter
 from training.transformer.runtime import StopRequest, torch_settings
+from training.transformer.soft_targets import SoftTargets
 from training.transformer.validation import validation_metrics
 from training.transformer.warm import go_on_from
 from training.warm_start import WarmStart
@@ -72,6 +74,7 @@ def fit(
     progress: Console | None = None,
     start: WarmStart | None = None,
     each_epoch: EachEpoch | None = None,
+    taught: SoftTargets | None = None,
 ) -> TrainedSequenceModel:
     """Trains a model, or goes on where the newest checkpoint in ``run_dir`` stands.
 
@@ -86,6 +89,7 @@ def fit(
             optimizer and the learning rate's course begin anew.
         each_epoch: told the history after each epoch, once its checkpoint is written; what it
             raises ends the training.
+        taught: what a teacher says of the questions of ``train``.
 
     Raises:
         DataError: no session of two items to learn from.
@@ -94,7 +98,7 @@ def fit(
         KeyboardInterrupt, SystemExit: SIGINT or SIGTERM came; a checkpoint is left behind.
     """
     with torch_settings(config.threads), StopRequest() as stop:
-        run = TrainingRun(train, valid, n_items, config, run_dir, start)
+        run = TrainingRun(train, valid, n_items, config, run_dir, start, taught)
         if not run.state.done:
             with Reporter(run_dir, progress, run.total_steps, run.state) as reporter:
                 run.train(stop, reporter, each_epoch)
@@ -116,7 +120,9 @@ class TrainingRun:
         config: SequenceTrainingConfig,
         run_dir: Path,
         warm: WarmStart | None = None,
+        taught: SoftTargets | None = None,
     ) -> None:
+        self.taught = taught
         self.config, self.run_dir, self.n_items, self.valid = config, run_dir, n_items, valid
         self.sessions, kept = training_sessions(train, config.max_length)
         if len(self.sessions) == 0:
@@ -235,10 +241,13 @@ class TrainingRun:
         drawn = np.random.SeedSequence([config.seed, state.step]).generate_state(1)
         torch.manual_seed(int(drawn[0]))
         ids = self.inputs(which)
+        scoring = task(self.model)
+        scoring.taught = None if self.taught is None else self.taught.batch(which)
         self.model.train()
         output = self.model(
             {ITEM_ID: ids}, targets=torch.from_numpy(self.session_weights[which]), training=True
         )
+        scoring.taught = None
         output["loss"].backward()
         clip_gradients(list(self.names), config.clip_norm)
         for optimizer in self.optimizers:

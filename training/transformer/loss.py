@@ -78,6 +78,13 @@ class CosineScores(nn.Module):
         padding[0] = True
         return scores.masked_fill(padding, -torch.inf), targets
 
+    def of(self, hidden: Tensor, ids: Tensor) -> Tensor:
+        """float32 [P, K]: the scores of a few items for hidden states [P, d], ids int64 [P, K]."""
+        some, place = torch.unique(ids, return_inverse=True)
+        vectors = F.normalize(self.table(some), dim=-1)
+        query = F.normalize(hidden, dim=-1) / self.temperature
+        return (query @ vectors.T).gather(1, place)
+
     def sample(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Catalog rows of the negatives, int64 [S], ascending and each once, and the log of the
         probability that each had to be among them, float32 [S]."""

@@ -16,6 +16,7 @@ from training.transformer.compat import import_transformers4rec
 from training.transformer.config import SequenceTrainingConfig
 from training.transformer.loss import CosineScores
 from training.transformer.repeats import RepeatGate, with_repeats
+from training.transformer.soft_targets import BatchTargets
 
 tr: Any = import_transformers4rec()
 
@@ -36,6 +37,8 @@ class CosineNextItemTask(tr.NextItemPredictionTask):  # type: ignore[misc]
         self.config = config
         self.counts = counts
         self.repeats: RepeatGate | None = None
+        #: What a teacher says of the batch to come. T4R has a place for session weights only.
+        self.taught: BatchTargets | None = None
 
     def build(self, body: Any, input_size: Any, **kwargs: Any) -> None:
         super().build(body, input_size, **kwargs)
@@ -71,11 +74,21 @@ class CosineNextItemTask(tr.NextItemPredictionTask):  # type: ignore[misc]
             classes = labels[asked]
             loss = F.cross_entropy(scores, classes)
             return {"loss": loss, "labels": classes, "predictions": scores}
-        logits, classes = self.pre(inputs[asked], labels[asked], training=True)
-        loss = self.losses(logits, classes)
+        states, wanted = inputs[asked], labels[asked][:, None]
+        logits, classes = self.pre(states, labels[asked], training=True)
+        losses = self.losses(logits, classes)[:, None]
+        if self.taught is not None:
+            # The sum of all exponentials is the one that the click's loss estimates.
+            total = torch.logsumexp(logits, dim=1, keepdim=True)
+            losses = torch.cat([losses, total - self.pre.of(states, self.taught.ids)], dim=1)
+            wanted = torch.cat([wanted, self.taught.ids], dim=1)
         if self.repeats is not None:
             row, last = torch.nonzero(asked, as_tuple=True)
-            loss = self.repeats.losses(loss, inputs, ids, row, last, labels[asked])
+            losses = self.repeats.losses(losses, inputs, ids, row, last, wanted)
+        if self.taught is None:
+            loss = losses.squeeze(1)
+        else:
+            loss = (losses * self.taught.weights).sum(dim=1)
         weights = targets[:, None].expand_as(labels)[asked]
         return {
             "loss": (loss * weights).sum() / weights.sum(),

@@ -47,18 +47,19 @@ class RepeatGate(nn.Module):
     def losses(
         self, losses: Tensor, states: Tensor, ids: Tensor, row: Tensor, last: Tensor, labels: Tensor
     ) -> Tensor:
-        """float32 [P]: -log of the labels' probability with the gate, of ``losses``, that without.
+        """float32 [P, C]: -log of the labels' probability with the gate, of ``losses``, that
+        without.
 
-        ``ids`` are int64 [B, L], the items of the sessions; ``labels`` int64 [P].
+        ``ids`` are int64 [B, L], the items of the sessions; ``labels`` int64 [P, C].
         """
-        weights = self(states, row, last)
-        match = (ids[row] == labels[:, None]) & torch.isfinite(weights)
-        repeated = torch.where(match, weights.exp(), 0).sum(dim=1)
+        weights = self(states, row, last)[:, None]
+        match = (ids[row][:, None] == labels[:, :, None]) & torch.isfinite(weights)
+        repeated = torch.where(match, weights.exp(), 0).sum(dim=2)
         # Where nothing repeats, the log of nothing must not reach the gradient.
-        is_repeat = match.any(dim=1)
+        is_repeat = match.any(dim=2)
         log_repeated = torch.log(torch.where(is_repeat, repeated, 1.0).clamp_min(_TINY))
         gained = torch.where(is_repeat, torch.logaddexp(-losses, log_repeated), -losses)
-        log_odds = self.gate(states[row, last]).squeeze(1)
+        log_odds = self.gate(states[row, last])
         return -(gained + F.logsigmoid(-log_odds))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -116,3 +117,12 @@ def test_settings_shrink_to_what_can_still_be_trained_and_say_how():
     assert changed["hidden_size"] == [512, None] and changed["dropout_output"] == [0.5, 0.0]
     assert small.seed == 7
     assert shrink("popularity", model_config("popularity")())[1] == {}
+    taught = TransformerConfig.model_validate(
+        {"teacher": {"kind": "gru4rec", "settings": {"d_model": 480, "seed": 3}, "folds": 9}}
+    )
+    small, changed = shrink("transformer", taught)
+    teacher = small.teacher
+    assert (teacher.kind, teacher.folds, teacher.share) == ("gru4rec", 2, taught.teacher.share)
+    assert teacher.settings == shrink("gru4rec", taught.teacher.model())[0].model_dump()
+    assert teacher.settings["seed"] == 3 and changed["teacher"][1] == teacher.model_dump()
+    json.dumps(changed)

@@ -71,9 +71,9 @@ def test_probabilities_and_losses_are_the_formula() -> None:
     # 4 repeats, 5 is new and 3 is the only item of its session but one.
     labels = torch.tensor([2, 4, 3])
     plain = F.cross_entropy(scores, labels, reduction="none")
-    losses = made.losses(plain, states, IDS, ROW, LAST, labels)
+    losses = made.losses(plain[:, None], states, IDS, ROW, LAST, labels[:, None])
     expected = [-math.log(a[int(label)]) for a, label in zip(wanted, labels, strict=True)]
-    np.testing.assert_allclose(losses.tolist(), expected, rtol=1e-5)
+    np.testing.assert_allclose(losses[:, 0].tolist(), expected, rtol=1e-5)
 
 
 def test_what_comes_later_and_padding_change_nothing() -> None:
@@ -91,7 +91,7 @@ def test_gradients_are_finite_where_nothing_repeats() -> None:
     scores = scores.requires_grad_()
     labels = torch.tensor([5, 5, 1])
     plain = F.cross_entropy(scores, labels, reduction="none")
-    made.losses(plain, states, IDS, ROW, LAST, labels).sum().backward()
+    made.losses(plain[:, None], states, IDS, ROW, LAST, labels[:, None]).sum().backward()
     for tensor in (states, *made.parameters()):
         assert tensor.grad is not None and bool(torch.isfinite(tensor.grad).all())
 

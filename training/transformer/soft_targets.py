@@ -1,0 +1,187 @@
+"""What a teacher says came next: probabilities of its best items, for every training question."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from safetensors import safe_open
+from safetensors.numpy import save
+from torch import Tensor
+
+from session_rec.console import progress_bar
+from session_rec.errors import UserError
+from session_rec.files import write_file
+from session_rec.predictors.base import Predictor
+from session_rec.ragged import Ragged
+from training.transformer.batches import prefixes, training_sessions
+from training.transformer.config import SequenceTrainingConfig
+from training.transformer.teacher import TeacherConfig
+
+#: Fits a teacher on some of the sessions; the path is a place for its checkpoints.
+FitTeacher = Callable[[Ragged, Path], Predictor]
+
+#: Contexts that a teacher answers at once.
+_BATCH = 256
+
+
+class Answers(NamedTuple):
+    """A teacher's answers to Q questions.
+
+    Attributes:
+        rows: int32 [Q, K], its K best catalog rows.
+        probabilities: float32 [Q, K], theirs among the K; all 0 where it has no evidence for any.
+    """
+
+    rows: NDArray[np.int32]
+    probabilities: NDArray[np.float32]
+
+
+class BatchTargets(NamedTuple):
+    """What the P questions of a batch are compared with beside their clicks.
+
+    Attributes:
+        ids: int64 [P, K], catalog row + 1.
+        weights: float32 [P, 1 + K], of the losses of the click and of ``ids``; they sum to 1.
+    """
+
+    ids: Tensor
+    weights: Tensor
+
+
+class SoftTargets:
+    """The answers to every question of the training sessions.
+
+    Args:
+        answers: to the questions of one session after the other.
+        lengths: int64 [S], of the sessions; one of n items asks n - 1 questions.
+        share: of the loss.
+    """
+
+    def __init__(self, answers: Answers, lengths: NDArray[np.int64], share: float) -> None:
+        self._answers, self._share = answers, share
+        self._questions = lengths - 1
+        self._first = np.cumsum(self._questions) - self._questions
+
+    def batch(self, which: NDArray[np.int64]) -> BatchTargets:
+        """For the questions of the sessions ``which``, one session after the other."""
+        questions = np.concatenate(
+            [np.arange(self._first[s], self._first[s] + self._questions[s]) for s in which]
+        )
+        soft = self._share * self._answers.probabilities[questions]
+        # Where the teacher has nothing to say, the click is all of the loss.
+        click = 1 - soft.sum(axis=1, keepdims=True)
+        return BatchTargets(
+            torch.from_numpy(self._answers.rows[questions].astype(np.int64) + 1),
+            torch.from_numpy(np.concatenate([click, soft], axis=1)),
+        )
+
+
+def ask_teacher(
+    train: Ragged,
+    n_items: int,
+    config: SequenceTrainingConfig,
+    teacher: TeacherConfig,
+    fit_teacher: FitTeacher,
+    run_dir: Path,
+    console: Console | None = None,
+) -> SoftTargets:
+    """Fits the teachers, one a fold, and asks each about the sessions that it was not fitted on.
+
+    The answers of a fold are kept in ``run_dir``, and those that are there are not asked for again.
+
+    Args:
+        train: sessions in chronological order, as the training gets them.
+        n_items: N; rows are in 0..N-1.
+        config: of the model that learns; its seed deals the sessions into folds.
+        run_dir: gets ``answers-1-of-2.safetensors`` and so on, and the checkpoints of the fold
+            that is under way.
+
+    Raises:
+        UserError: ``run_dir`` holds answers to other questions.
+    """
+    sessions, kept = training_sessions(train, config.max_length)
+    questions = sessions.lengths - 1
+    of_session = np.repeat(np.arange(len(sessions)), questions)
+    best = min(teacher.best, n_items)
+    rows = np.zeros((int(questions.sum()), best), np.int32)
+    probabilities = np.zeros(rows.shape, np.float32)
+    fingerprint = _fingerprint(train, n_items, config, teacher)
+    fold = np.random.default_rng(config.seed).permutation(len(train)) % teacher.folds
+    for k in range(teacher.folds):
+        asked = fold[kept][of_session] == k
+        if not asked.any():
+            continue
+        name = f"{k + 1}-of-{teacher.folds}"
+        path, place = run_dir / f"answers-{name}.safetensors", run_dir / f"fold-{name}"
+        answers = _kept(path, fingerprint)
+        if answers is None:
+            others = train.take(np.flatnonzero(fold != k))
+            if console is not None:
+                console.print(
+                    f"teacher {k + 1} of {teacher.folds}: {teacher.kind} on {len(others)} sessions",
+                    markup=False,
+                    highlight=False,
+                )
+            model = fit_teacher(others, place)
+            contexts, _ = prefixes(
+                sessions.take(np.flatnonzero(fold[kept] == k)), config.max_length
+            )
+            answers = _answers(model, contexts, best, console)
+            write_file(path, save(answers._asdict(), {"fingerprint": fingerprint}))
+        shutil.rmtree(place, ignore_errors=True)
+        rows[asked], probabilities[asked] = answers
+    return SoftTargets(Answers(rows, probabilities), sessions.lengths, teacher.share)
+
+
+def _answers(model: Predictor, contexts: Ragged, best: int, console: Console | None) -> Answers:
+    rows = np.zeros((len(contexts), best), np.int32)
+    probabilities = np.zeros(rows.shape, np.float32)
+    bar = (
+        nullcontext(lambda steps: None)
+        if console is None
+        else progress_bar("the teacher answers", len(contexts))
+    )
+    with bar as advance:
+        for begin in range(0, len(contexts), _BATCH):
+            which = np.arange(begin, min(begin + _BATCH, len(contexts)))
+            found, scores = model.top_k(contexts.take(which), best)
+            weights = np.exp(scores - scores[:, :1]) if model.logits else np.maximum(scores, 0)
+            total = weights.sum(axis=1, keepdims=True)
+            rows[which] = found
+            probabilities[which] = np.divide(
+                weights, total, out=np.zeros_like(weights), where=total > 0
+            )
+            advance(len(which))
+    return Answers(rows, probabilities)
+
+
+def _kept(path: Path, fingerprint: str) -> Answers | None:
+    if not path.is_file():
+        return None
+    with safe_open(path, "numpy") as file:
+        if (file.metadata() or {}).get("fingerprint") != fingerprint:
+            raise UserError(
+                f"{path} holds a teacher's answers to other questions (other data or settings): "
+                "choose another run directory, or delete this one to start anew"
+            )
+        return Answers(*(file.get_tensor(name) for name in Answers._fields))
+
+
+def _fingerprint(
+    train: Ragged, n_items: int, config: SequenceTrainingConfig, teacher: TeacherConfig
+) -> str:
+    """sha256 of everything that decides the answers; how much they weigh is not among it."""
+    asks = f"{n_items} {config.max_length} {config.seed}"
+    digest = hashlib.sha256(f"{asks} {teacher.model_dump_json(exclude={'share'})}".encode())
+    for array in (train.rows, train.offsets, train.ts):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
