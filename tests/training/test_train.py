@@ -14,7 +14,12 @@ from session_rec.config import parse_config
 from session_rec.errors import ConfigError, DataError
 from session_rec.event_log import read_sessions
 from session_rec.manifest import read_manifest
+from training.recipe_file import load_training
 from training.train import TrainConfig, build_catalog, train
+from training.transformer.config import TransformerConfig
+from training.transformer.teacher import TeacherConfig
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SMALL = {
     "popularity": {},
@@ -74,16 +79,21 @@ def test_every_kind_trains_loads_and_beats_chance(kind, prepared, tmp_path):
 
 
 def test_a_model_with_a_teacher_is_certified_and_is_the_same_each_time(prepared, tmp_path):
-    teacher = {"settings": {"parts": {"vmis-knn": {}, "sequential-rules": {}}, "epochs": 2}}
+    teacher = {"kind": "vmis-knn", "settings": {"neighbours": 9}, "folds": 2}
     model = {**SMALL["transformer"], "teacher": teacher}
     for name in ("one", "two"):
         train("transformer", TrainConfig(sessions=prepared, out=tmp_path / name, model=model))
     manifest = read_manifest(tmp_path / "one")
-    recorded = manifest.training["settings"]["teacher"]
-    assert recorded["kind"] == "two-stage" and recorded["settings"] == teacher["settings"]
+    assert manifest.training["settings"]["teacher"] == {**teacher, "best": 30, "share": 0.5}
     assert manifest.leakage.checks["random data"].status == "passed"
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+
+
+def test_the_committed_distillation_says_the_defaults():
+    kind, job = load_training("transformer", ROOT / "configs/distilled.toml")
+    assert kind == "transformer"
+    assert parse_config(job.model, TransformerConfig, "it").teacher == TeacherConfig()
 
 
 def test_the_catalog_counts_training_events_only(prepared):

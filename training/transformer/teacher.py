@@ -23,8 +23,9 @@ class TeacherConfig(BaseModel):
     """The model kind of the teacher."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Its settings."""
-    folds: int = Field(default=2, ge=2)
-    """Teachers that are fitted, each on all folds of the sessions but one."""
+    folds: int = Field(default=4, ge=2)
+    """Teachers that are fitted, each on all folds of the sessions but one. Two are too few where
+    sessions are (rsc15): each teacher has seen half of them."""
     best: int = Field(default=30, ge=1)
     """Items of a teacher's answer: its best, with their probabilities."""
     share: float = Field(default=0.5, gt=0, le=1)

@@ -26,7 +26,7 @@ from training.transformer.teacher import TeacherConfig
 from .conftest import N_ITEMS, walks
 
 NOTHING = Ragged.from_lists([])
-RULES = TeacherConfig(kind="sequential-rules")
+RULES = TeacherConfig(kind="sequential-rules", folds=2)
 
 
 def with_teacher(config: TransformerConfig, **teacher: Any) -> TransformerConfig:
