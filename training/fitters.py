@@ -107,6 +107,7 @@ def _sequence_model(data: FitData, config: Any) -> Fitted:
     from training.transformer.loop import fit
     from training.transformer.warm import training_weights
 
+    taught = soft_targets(data, config)
     trained = fit(
         data.train,
         data.valid,
@@ -116,9 +117,10 @@ def _sequence_model(data: FitData, config: Any) -> Fitted:
         progress=data.console,
         start=data.start,
         each_epoch=data.each_epoch,
-        taught=soft_targets(data, config),
+        taught=taught,
     )
-    record = {"deterministic": True, "history": trained.history}
+    deterministic = taught is None or taught.deterministic
+    record = {"deterministic": deterministic, "history": trained.history}
     return Fitted(
         export_predictor(trained),
         record,
@@ -135,9 +137,9 @@ def soft_targets(data: FitData, config: SequenceTrainingConfig) -> SoftTargets |
     if teacher is None:
         return None
 
-    def fit_teacher(sessions: Ragged, run_dir: Path) -> Predictor:
+    def fit_teacher(sessions: Ragged, run_dir: Path) -> Fitted:
         others = FitData(sessions, Ragged.from_lists([]), data.n_items, run_dir, data.console)
-        return fit_model(teacher.kind, others, teacher.model()).predictor
+        return fit_model(teacher.kind, others, teacher.model())
 
     return ask_teacher(
         data.train,

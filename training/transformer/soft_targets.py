@@ -7,27 +7,29 @@ import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
 from session_rec.console import progress_bar
 from session_rec.errors import UserError
 from session_rec.files import write_file
-from session_rec.predictors.base import Predictor
 from session_rec.ragged import Ragged
 from training.transformer.batches import prefixes, training_sessions
 from training.transformer.config import SequenceTrainingConfig
 from training.transformer.teacher import TeacherConfig
 
+if TYPE_CHECKING:
+    from training.fitters import Fitted
+
 #: Fits a teacher on some of the sessions; the path is a place for its checkpoints.
-FitTeacher = Callable[[Ragged, Path], Predictor]
+FitTeacher = Callable[[Ragged, Path], "Fitted"]
 
 #: Contexts that a teacher answers at once.
 _BATCH = 256
@@ -39,10 +41,12 @@ class Answers(NamedTuple):
     Attributes:
         rows: int32 [Q, K], its K best catalog rows.
         probabilities: float32 [Q, K], theirs among the K; all 0 where it has no evidence for any.
+        deterministic: the same training gives the same answers.
     """
 
     rows: NDArray[np.int32]
     probabilities: NDArray[np.float32]
+    deterministic: bool = True
 
 
 class BatchTargets(NamedTuple):
@@ -68,6 +72,8 @@ class SoftTargets:
 
     def __init__(self, answers: Answers, lengths: NDArray[np.int64], share: float) -> None:
         self._answers, self._share = answers, share
+        #: The same training gives the same answers.
+        self.deterministic = answers.deterministic
         self._questions = lengths - 1
         self._first = np.cumsum(self._questions) - self._questions
 
@@ -114,6 +120,7 @@ def ask_teacher(
     best = min(teacher.best, n_items)
     rows = np.zeros((int(questions.sum()), best), np.int32)
     probabilities = np.zeros(rows.shape, np.float32)
+    deterministic = True
     fingerprint = _fingerprint(train, n_items, config, teacher)
     fold = np.random.default_rng(config.seed).permutation(len(train)) % teacher.folds
     for k in range(teacher.folds):
@@ -131,18 +138,20 @@ def ask_teacher(
                     markup=False,
                     highlight=False,
                 )
-            model = fit_teacher(others, place)
-            contexts, _ = prefixes(
-                sessions.take(np.flatnonzero(fold[kept] == k)), config.max_length
-            )
-            answers = _answers(model, contexts, best, console)
-            write_file(path, save(answers._asdict(), {"fingerprint": fingerprint}))
+            fitted = fit_teacher(others, place)
+            mine = sessions.take(np.flatnonzero(fold[kept] == k))
+            contexts, _ = prefixes(mine, config.max_length)
+            answers = _answers(fitted, contexts, best, console)
+            _keep(answers, path, fingerprint)
         shutil.rmtree(place, ignore_errors=True)
-        rows[asked], probabilities[asked] = answers
-    return SoftTargets(Answers(rows, probabilities), sessions.lengths, teacher.share)
+        rows[asked], probabilities[asked] = answers.rows, answers.probabilities
+        deterministic &= answers.deterministic
+    answers = Answers(rows, probabilities, deterministic)
+    return SoftTargets(answers, sessions.lengths, teacher.share)
 
 
-def _answers(model: Predictor, contexts: Ragged, best: int, console: Console | None) -> Answers:
+def _answers(fitted: Fitted, contexts: Ragged, best: int, console: Console | None) -> Answers:
+    model = fitted.predictor
     rows = np.zeros((len(contexts), best), np.int32)
     probabilities = np.zeros(rows.shape, np.float32)
     bar = (
@@ -161,19 +170,30 @@ def _answers(model: Predictor, contexts: Ragged, best: int, console: Console | N
                 weights, total, out=np.zeros_like(weights), where=total > 0
             )
             advance(len(which))
-    return Answers(rows, probabilities)
+    return Answers(rows, probabilities, bool(fitted.record.get("deterministic", True)))
+
+
+def _keep(answers: Answers, path: Path, fingerprint: str) -> None:
+    arrays = {"rows": answers.rows, "probabilities": answers.probabilities}
+    about = {"fingerprint": fingerprint, "deterministic": str(answers.deterministic)}
+    write_file(path, save(arrays, about))
 
 
 def _kept(path: Path, fingerprint: str) -> Answers | None:
     if not path.is_file():
         return None
-    with safe_open(path, "numpy") as file:
-        if (file.metadata() or {}).get("fingerprint") != fingerprint:
-            raise UserError(
-                f"{path} holds a teacher's answers to other questions (other data or settings): "
-                "choose another run directory, or delete this one to start anew"
-            )
-        return Answers(*(file.get_tensor(name) for name in Answers._fields))
+    try:
+        with safe_open(path, "numpy") as file:
+            about = file.metadata() or {}
+            rows, probabilities = file.get_tensor("rows"), file.get_tensor("probabilities")
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}): delete it, and train again") from None
+    if about.get("fingerprint") != fingerprint:
+        raise UserError(
+            f"{path} holds a teacher's answers to other questions (other data or settings): "
+            "choose another run directory, or delete this one to start anew"
+        )
+    return Answers(rows, probabilities, about["deterministic"] == str(True))
 
 
 def _fingerprint(

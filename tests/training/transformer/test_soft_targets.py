@@ -15,7 +15,7 @@ from session_rec.errors import ConfigError, UserError
 from session_rec.predictors.base import Predictor
 from session_rec.predictors.popularity import Popularity
 from session_rec.ragged import Ragged
-from training.fitters import FitData, fit_model
+from training.fitters import FitData, Fitted, fit_model
 from training.transformer import loop
 from training.transformer.batches import training_sessions
 from training.transformer.config import Gru4RecConfig, TransformerConfig
@@ -70,10 +70,10 @@ def test_nobody_is_asked_about_what_he_has_seen(
     data = FitData(train, NOTHING, N_ITEMS, tmp_path)
     seen: list[Ragged] = []
 
-    def fit_teacher(sessions: Ragged, place: Path) -> Predictor:
+    def fit_teacher(sessions: Ragged, place: Path) -> Fitted:
         seen.append(sessions)
         others = FitData(sessions, NOTHING, N_ITEMS, place)
-        return fit_model(teacher.kind, others, teacher.model()).predictor
+        return fit_model(teacher.kind, others, teacher.model())
 
     soft = ask_teacher(data.train, N_ITEMS, config, teacher, fit_teacher, tmp_path)
     ids, share = all_answers(soft, len(pairs))
@@ -100,7 +100,7 @@ def test_a_question_is_answered_from_the_items_before_it(
         lambda sessions, place: (
             fit_model(
                 "sequential-rules", FitData(sessions, NOTHING, N_ITEMS, place), teacher.model()
-            ).predictor
+            )
         ),
         tmp_path,
     )
@@ -129,7 +129,7 @@ def test_what_scores_weigh(
 ) -> None:
     train = Ragged.from_lists([[0, 1, 2], [2, 1]])
     soft = ask_teacher(
-        train, 3, tiny, RULES, lambda sessions, place: Scores(scores, logits), tmp_path
+        train, 3, tiny, RULES, lambda sessions, place: Fitted(Scores(scores, logits)), tmp_path
     )
     ids, share = all_answers(soft, 2)
     expected = np.array(probabilities) / max(sum(probabilities), 1e-9)
@@ -195,7 +195,12 @@ def test_a_model_learns_what_only_its_teacher_says(
     certain = np.where(np.arange(N_ITEMS) == 7, 9.0, 0.0).astype(np.float32)
     teacher = TeacherConfig(kind="popularity", share=0.8)
     soft = ask_teacher(
-        train, N_ITEMS, settings, teacher, lambda s, p: Popularity(certain), tmp_path / "teacher"
+        train,
+        N_ITEMS,
+        settings,
+        teacher,
+        lambda s, p: Fitted(Popularity(certain)),
+        tmp_path / "teacher",
     )
     trained = loop.fit(train, NOTHING, N_ITEMS, settings, run_dir=tmp_path, taught=soft)
     scores = trained.model({ITEM_ID: torch.tensor([[3], [12]])})
@@ -227,9 +232,26 @@ def test_answers_are_kept_and_a_run_goes_on_from_them(
     assert len(fits) == 4  # only the third fold's was left
     for name, array in whole.weights.items():
         np.testing.assert_array_equal(again.weights[name], array)
+    damaged = tmp_path / "two" / "teacher" / "answers-2-of-3.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(UserError, match="answers-2-of-3.safetensors is damaged"):
+        fit_model("transformer", other, config)
     # The same answers to other questions would be wrong ones.
     with pytest.raises(UserError, match="answers to other questions"):
         fit_model("transformer", FitData(walks(201, 0), NOTHING, N_ITEMS, tmp_path / "two"), config)
+
+
+def test_a_model_is_as_deterministic_as_its_teacher(
+    tiny: TransformerConfig, tmp_path: Path
+) -> None:
+    data = FitData(walks(60, 0), NOTHING, N_ITEMS, tmp_path)
+    settings = {"vector_size": 4, "epochs": 1, "workers": 2}
+    short = tiny.model_copy(update={"epochs": 1})
+    config = with_teacher(short, kind="item2vec", settings=settings, folds=2)
+    for _ in range(2):  # the second time, the answers are those that were kept
+        assert fit_model("transformer", data, config).record["deterministic"] is False
+    alone = FitData(data.train, NOTHING, N_ITEMS, tmp_path / "alone")
+    assert fit_model("transformer", alone, short).record["deterministic"] is True
 
 
 def test_what_has_no_teacher_is_recorded_as_before() -> None:
