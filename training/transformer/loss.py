@@ -80,10 +80,11 @@ class CosineScores(nn.Module):
 
     def of(self, hidden: Tensor, ids: Tensor) -> Tensor:
         """float32 [P, K]: the scores of a few items for hidden states [P, d], ids int64 [P, K]."""
+        # Many positions ask for the same items: each is looked up, and has a gradient, once.
         some, place = torch.unique(ids, return_inverse=True)
-        vectors = F.normalize(self.table(some), dim=-1)
+        vectors = F.embedding(place, F.normalize(self.table(some), dim=-1))
         query = F.normalize(hidden, dim=-1) / self.temperature
-        return (query @ vectors.T).gather(1, place)
+        return (vectors @ query[:, :, None]).squeeze(2)
 
     def sample(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Catalog rows of the negatives, int64 [S], ascending and each once, and the log of the
