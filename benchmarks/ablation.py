@@ -62,13 +62,16 @@ def train_with(
     changed = config.model_dump() | dict(lever.settings) | {"patience": 10_000}
     settings = TransformerConfig.model_validate(changed)
     begin = time.monotonic()
-    taught = soft_targets(FitData(train, valid, n_items, answers, err), settings)
+    taught = None
+    if settings.teacher is not None:
+        taught = soft_targets(FitData(train, valid, n_items, answers, err), settings)
     with (
         tempfile.TemporaryDirectory() as place,
         torch_settings(settings.threads),
         StopRequest() as stop,
     ):
-        training = LeverRun(lever, train, valid, n_items, settings, Path(place), taught=taught)
+        training = LeverRun(lever, train, valid, n_items, settings, Path(place))
+        training.taught = taught
         with Reporter(Path(place), err, training.total_steps, training.state) as reporter:
             training.train(stop, reporter)
         last = training.state.history[-1]
@@ -105,6 +108,11 @@ def ablation(
     recipe = parse_config(
         base.settings.model_dump(), TransformerConfig, f"{data.stem} [transformer]", settings or ()
     )
+    if recipe.teacher is not None:
+        raise ConfigError(
+            f"{data.stem} [transformer]: leave its teacher out, whose answers are not to what some "
+            "levers show; those named distilled have a teacher"
+        )
     given = {key: value for key, _, value in (pair.partition("=") for pair in settings or ())}
     train, scored = last_sessions(read.train, VALIDATION)
     if newest < 1:

@@ -6,8 +6,9 @@ import difflib
 import tomllib
 from collections.abc import Sequence
 from copy import deepcopy
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -95,8 +96,8 @@ def parse_config(
         first = e.errors(include_url=False)[0]
         key = ".".join(str(p) for p in first["loc"])
         if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(first["loc"][-1]), _keys(model), n=1, cutoff=0.0)
-            known = f"the nearest known one is {near[0]!r}" if near else "there is nothing to set"
+            near = _nearest([str(p) for p in first["loc"]], _keys(model))
+            known = f"the nearest known one is {near!r}" if near else "there is nothing to set"
             if len(first["loc"]) == 1:
                 for table in _open_tables(model):
                     known += f"; one of the [{table}] table is written '{table}.{key}'"
@@ -111,12 +112,28 @@ def _open_tables(model: type[BaseModel]) -> list[str]:
     return [name for name, f in model.model_fields.items() if f.annotation == dict[str, Any]]
 
 
-def _keys(model: type[BaseModel]) -> list[str]:
-    keys = list(model.model_fields)
-    for field in model.model_fields.values():
-        for inner in (field.annotation, *get_args(field.annotation)):
+def _nearest(place: list[str], keys: list[list[str]]) -> str | None:
+    """The known key that is most like the last part of ``place``; with its table where that is
+    another one than ``place`` is in."""
+    *table, last = place
+    near = difflib.get_close_matches(last, [key[-1] for key in keys], n=1, cutoff=0.0)
+    if not near:
+        return None
+    alike = [key for key in keys if key[-1] == near[0]]
+    if any(fnmatchcase(".".join(table), ".".join(key[:-1])) for key in alike):
+        return near[0]
+    return ".".join(alike[0]).replace("*", "NAME")
+
+
+def _keys(model: type[BaseModel], above: Sequence[str] = ()) -> list[list[str]]:
+    """Every key below ``model``, part by part; * is a name that the user chooses."""
+    keys = [[*above, name] for name in model.model_fields]
+    for name, field in model.model_fields.items():
+        kinds = get_args(field.annotation)
+        for inner in (field.annotation, *kinds):
             if isinstance(inner, type) and issubclass(inner, BaseModel):
-                keys += _keys(inner)
+                chosen = ["*"] if get_origin(field.annotation) in (dict, list, tuple) else []
+                keys += _keys(inner, [*above, name, *chosen])
     return keys
 
 

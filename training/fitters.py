@@ -107,7 +107,6 @@ def _sequence_model(data: FitData, config: Any) -> Fitted:
     from training.transformer.loop import fit
     from training.transformer.warm import training_weights
 
-    taught = soft_targets(data, config)
     trained = fit(
         data.train,
         data.valid,
@@ -117,10 +116,9 @@ def _sequence_model(data: FitData, config: Any) -> Fitted:
         progress=data.console,
         start=data.start,
         each_epoch=data.each_epoch,
-        taught=taught,
+        ask=None if config.teacher is None else lambda: soft_targets(data, config),
     )
-    deterministic = taught is None or taught.deterministic
-    record = {"deterministic": deterministic, "history": trained.history}
+    record = {"deterministic": trained.deterministic, "history": trained.history}
     return Fitted(
         export_predictor(trained),
         record,
@@ -129,13 +127,13 @@ def _sequence_model(data: FitData, config: Any) -> Fitted:
     )
 
 
-def soft_targets(data: FitData, config: SequenceTrainingConfig) -> SoftTargets | None:
-    """What the teacher of a sequence model says of ``data.train``; None where it has none."""
+def soft_targets(data: FitData, config: SequenceTrainingConfig) -> SoftTargets:
+    """What the teacher of a sequence model says of ``data.train``; its answers are kept under
+    ``data.run_dir``."""
     from training.transformer.soft_targets import ask_teacher
 
     teacher = config.teacher
-    if teacher is None:
-        return None
+    assert teacher is not None
 
     def fit_teacher(sessions: Ragged, run_dir: Path) -> Fitted:
         others = FitData(sessions, Ragged.from_lists([]), data.n_items, run_dir, data.console)

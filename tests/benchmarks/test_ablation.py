@@ -164,5 +164,7 @@ def test_from_file_to_line(write_sessions, tmp_path):
         ablation(data, "gate", config, results=results)
     with pytest.raises(ConfigError, match="d_modell"):
         ablation(data, "base", config, settings=["d_modell=4"], results=results)
+    with pytest.raises(ConfigError, match="leave its teacher out"):
+        ablation(data, "base", config, settings=["teacher.kind=popularity"], results=results)
     with pytest.raises(ConfigError, match="'repeat_gate' is not an override: write key=value"):
         ablation(data, "base", config, settings=["repeat_gate"], results=results)

@@ -22,6 +22,7 @@ class Job(Config):
     name: str = "x"
     topics: Topics = Topics()
     limits: Limits | None = None
+    models: dict[str, Limits] = {}
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -43,6 +44,13 @@ def test_an_unknown_key_names_the_nearest(tmp_path):
         load_config(None, Job, ["topics.event=b"])
     with pytest.raises(ConfigError, match="'limits.minutes'.*'most_minutes'"):
         load_config(None, Job, ["limits.minutes=1"])
+    with pytest.raises(ConfigError, match=r"'models.fast.minutes'.*is 'most_minutes'"):
+        load_config(None, Job, ["models.fast.minutes=1"])
+    # In another table: its own name alone would be the one that was just refused.
+    with pytest.raises(ConfigError, match=r"unknown key 'events'; .*is 'topics.events'"):
+        load_config(None, Job, ["events=b"])
+    with pytest.raises(ConfigError, match=r"'topics.most_minutes'; .*is 'limits.most_minutes'"):
+        load_config(None, Job, ["topics.most_minutes=1"])
     with pytest.raises(ConfigError, match="unknown key 'x'; there is nothing to set"):
         load_config(None, Config, ["x=1"])
 

@@ -55,6 +55,7 @@ class TrainedSequenceModel:
         config: what it was trained with.
         n_items: N, the items of the catalog.
         seconds: wall-clock seconds of training, over all restarts.
+        deterministic: the same training gives the same model.
     """
 
     model: Any
@@ -62,6 +63,7 @@ class TrainedSequenceModel:
     config: SequenceTrainingConfig
     n_items: int
     seconds: float
+    deterministic: bool = True
 
 
 def fit(
@@ -74,7 +76,7 @@ def fit(
     progress: Console | None = None,
     start: WarmStart | None = None,
     each_epoch: EachEpoch | None = None,
-    taught: SoftTargets | None = None,
+    ask: Callable[[], SoftTargets] | None = None,
 ) -> TrainedSequenceModel:
     """Trains a model, or goes on where the newest checkpoint in ``run_dir`` stands.
 
@@ -89,7 +91,8 @@ def fit(
             optimizer and the learning rate's course begin anew.
         each_epoch: told the history after each epoch, once its checkpoint is written; what it
             raises ends the training.
-        taught: what a teacher says of the questions of ``train``.
+        ask: asks a teacher about ``train``. It may take hours, so it is called when ``run_dir`` and
+            ``start`` are known to fit.
 
     Raises:
         DataError: no session of two items to learn from.
@@ -97,10 +100,15 @@ def fit(
             ``start`` is of a model of another shape.
         KeyboardInterrupt, SystemExit: SIGINT or SIGTERM came; a checkpoint is left behind.
     """
-    with torch_settings(config.threads), StopRequest() as stop:
-        run = TrainingRun(train, valid, n_items, config, run_dir, start, taught)
+    with torch_settings(config.threads):
+        run = TrainingRun(train, valid, n_items, config, run_dir, start)
+        if ask is not None:
+            run.taught = ask()
         if not run.state.done:
-            with Reporter(run_dir, progress, run.total_steps, run.state) as reporter:
+            with (
+                StopRequest() as stop,
+                Reporter(run_dir, progress, run.total_steps, run.state) as reporter,
+            ):
                 run.train(stop, reporter, each_epoch)
         return run.result()
 
@@ -120,9 +128,9 @@ class TrainingRun:
         config: SequenceTrainingConfig,
         run_dir: Path,
         warm: WarmStart | None = None,
-        taught: SoftTargets | None = None,
     ) -> None:
-        self.taught = taught
+        #: What a teacher says of the questions of ``train``.
+        self.taught: SoftTargets | None = None
         self.config, self.run_dir, self.n_items, self.valid = config, run_dir, n_items, valid
         self.sessions, kept = training_sessions(train, config.max_length)
         if len(self.sessions) == 0:
@@ -177,7 +185,12 @@ class TrainingRun:
         load_weights(self.model, self.best)
         self.model.eval()
         return TrainedSequenceModel(
-            self.model, self.state.history, self.config, self.n_items, self.state.seconds
+            self.model,
+            self.state.history,
+            self.config,
+            self.n_items,
+            self.state.seconds,
+            self.taught is None or self.taught.deterministic,
         )
 
     def build(self, counts: NDArray[np.int64]) -> Any:

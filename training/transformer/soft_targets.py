@@ -124,26 +124,25 @@ def ask_teacher(
     fingerprint = _fingerprint(train, n_items, config, teacher)
     fold = np.random.default_rng(config.seed).permutation(len(train)) % teacher.folds
     for k in range(teacher.folds):
-        asked = fold[kept][of_session] == k
-        if not asked.any():
+        mine, others = fold[kept] == k, train.take(np.flatnonzero(fold != k))
+        # Nothing to ask, or nothing that a teacher could learn: the clicks alone are left.
+        if not mine.any() or not (others.lengths >= 2).any():
             continue
         name = f"{k + 1}-of-{teacher.folds}"
         path, place = run_dir / f"answers-{name}.safetensors", run_dir / f"fold-{name}"
         answers = _kept(path, fingerprint)
         if answers is None:
-            others = train.take(np.flatnonzero(fold != k))
             if console is not None:
                 console.print(
                     f"teacher {k + 1} of {teacher.folds}: {teacher.kind} on {len(others)} sessions",
                     markup=False,
                     highlight=False,
                 )
-            fitted = fit_teacher(others, place)
-            mine = sessions.take(np.flatnonzero(fold[kept] == k))
-            contexts, _ = prefixes(mine, config.max_length)
-            answers = _answers(fitted, contexts, best, console)
+            contexts, _ = prefixes(sessions.take(np.flatnonzero(mine)), config.max_length)
+            answers = _answers(fit_teacher(others, place), contexts, best, console)
             _keep(answers, path, fingerprint)
         shutil.rmtree(place, ignore_errors=True)
+        asked = mine[of_session]
         rows[asked], probabilities[asked] = answers.rows, answers.probabilities
         deterministic &= answers.deterministic
     answers = Answers(rows, probabilities, deterministic)

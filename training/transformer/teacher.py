@@ -20,7 +20,7 @@ class TeacherConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str = "two-stage"
-    """The model kind of the teacher."""
+    """The model kind of the teacher; not item2vec, whose scores are no probabilities."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Its settings."""
     folds: int = Field(default=4, ge=2)
@@ -45,4 +45,15 @@ class TeacherConfig(BaseModel):
     def _can_be_made(self) -> TeacherConfig:
         # Now: it is needed only when the data was read, and of a part, after other parts.
         self.model()
+        if self.kind == "item2vec":
+            raise ValueError(
+                "the scores of item2vec are no probabilities, so there is little to learn of them; "
+                "choose another kind of teacher"
+            )
+        for name, part in self.settings.get("parts", {}).items():
+            if "run_dir" in part:
+                raise ValueError(
+                    f"the teacher's part {name} has a run_dir, but it is trained on other sessions "
+                    "for each fold; leave it out"
+                )
         return self
