@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -31,6 +34,21 @@ def test_it_starts_with_topics_and_leaves_nothing_behind():
     with EmbeddedBroker(port=int(port)) as again:  # the port is free at once
         assert again.bootstrap_servers == f"127.0.0.1:{port}"
     again.stop()  # a second time does nothing
+
+
+def test_connections_that_come_while_it_stops_are_closed(monkeypatch):
+    left = []
+    monkeypatch.setattr(sys, "unraisablehook", left.append)
+    for _ in range(10):
+        with EmbeddedBroker() as broker:
+            host, port = broker.bootstrap_servers.split(":")
+            connections = [socket.create_connection((host, int(port))) for _ in range(10)]
+        for connection in connections:
+            with connection, suppress(ConnectionResetError):
+                connection.settimeout(5)
+                assert connection.recv(1) == b""  # closed, not silent
+    gc.collect()
+    assert not left
 
 
 def test_a_topic_that_cannot_be_stops_the_start():
