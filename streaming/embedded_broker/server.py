@@ -58,7 +58,7 @@ class BrokerServer:
             self._retention.cancel()
         if self._server is not None:
             self._server.close()
-            # What was accepted just now must be served to be closed.
+            # What was accepted just now must begin to be served, to be ended in order.
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
         self.state.close()
