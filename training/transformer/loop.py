@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from torch import Tensor
 from session_rec.errors import DataError, UserError
 from session_rec.ragged import Ragged
 from session_rec.recency import recency_weights
+from training.fingerprint import fingerprint_of
 from training.transformer import checkpoint as ckpt
 from training.transformer.batches import epoch_batches, pad, training_sessions
 from training.transformer.config import SequenceTrainingConfig
@@ -298,10 +298,6 @@ def _fingerprint(
     """sha256 of everything that decides the weights: a checkpoint of another run is refused."""
     # How often checkpoints are written decides nothing.
     settings = config.model_dump_json(exclude={"checkpoint_minutes"})
-    digest = hashlib.sha256(f"{n_items} {settings}".encode())
-    for sessions in data:
-        for array in (sessions.rows, sessions.offsets, sessions.ts):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    if warm is not None:
-        digest.update(warm.fingerprint.encode())
-    return digest.hexdigest()
+    return fingerprint_of(
+        f"{n_items} {settings}", *data, more="" if warm is None else warm.fingerprint
+    )

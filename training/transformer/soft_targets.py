@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -21,6 +20,8 @@ from session_rec.console import progress_bar
 from session_rec.errors import UserError
 from session_rec.files import write_file
 from session_rec.ragged import Ragged
+from session_rec.recommender import MICRO_BATCH
+from training.fingerprint import fingerprint_of
 from training.transformer.batches import prefixes, training_sessions
 from training.transformer.config import SequenceTrainingConfig
 from training.transformer.teacher import TeacherConfig
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 #: Fits a teacher on some of the sessions; the path is a place for its checkpoints.
 FitTeacher = Callable[[Ragged, Path], "Fitted"]
-
-#: Contexts that a teacher answers at once.
-_BATCH = 256
 
 
 class Answers(NamedTuple):
@@ -159,8 +157,8 @@ def _answers(fitted: Fitted, contexts: Ragged, best: int, console: Console | Non
         else progress_bar("the teacher answers", len(contexts))
     )
     with bar as advance:
-        for begin in range(0, len(contexts), _BATCH):
-            which = np.arange(begin, min(begin + _BATCH, len(contexts)))
+        for begin in range(0, len(contexts), MICRO_BATCH):
+            which = np.arange(begin, min(begin + MICRO_BATCH, len(contexts)))
             found, scores = model.top_k(contexts.take(which), best)
             weights = np.exp(scores - scores[:, :1]) if model.logits else np.maximum(scores, 0)
             total = weights.sum(axis=1, keepdims=True)
@@ -200,7 +198,4 @@ def _fingerprint(
 ) -> str:
     """sha256 of everything that decides the answers; how much they weigh is not among it."""
     asks = f"{n_items} {config.max_length} {config.seed}"
-    digest = hashlib.sha256(f"{asks} {teacher.model_dump_json(exclude={'share'})}".encode())
-    for array in (train.rows, train.offsets, train.ts):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    return fingerprint_of(f"{asks} {teacher.model_dump_json(exclude={'share'})}", train)

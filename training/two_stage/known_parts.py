@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import BaseModel
 
 from session_rec.ragged import Ragged
+from training.fingerprint import fingerprint_of
 
 if TYPE_CHECKING:
     from training.fitters import Fitted
@@ -36,11 +35,7 @@ class KnownParts:
         fit: Callable[[], Fitted],
     ) -> Fitted:
         """The part that was trained like this before; otherwise what ``fit()`` gives."""
-        digest = hashlib.sha256(f"{kind} {settings.model_dump_json()}".encode())
-        for sessions in (train, valid):
-            for array in (sessions.rows, sessions.offsets, sessions.ts):
-                digest.update(np.ascontiguousarray(array).tobytes())
-        key = digest.hexdigest()
+        key = fingerprint_of(f"{kind} {settings.model_dump_json()}", train, valid)
         part = self._parts.pop(key, None)
         if part is None:
             part = fit()
