@@ -29,7 +29,9 @@ class EmbeddedBroker:
     def __init__(self, topics: Mapping[str, int] | None = None, **settings: Any) -> None:
         self._topics = dict(topics or {})
         self._server = BrokerServer(BrokerSettings(**settings))
-        self._loop = asyncio.new_event_loop()
+        # It ends what is still under way, such as a connection that came while the broker stopped.
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="embedded-broker", daemon=True
         )
@@ -69,7 +71,7 @@ class EmbeddedBroker:
         self._call(self._server.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_STOP_TIMEOUT_S)
-        self._loop.close()
+        self._runner.close()
 
     def create_topic(
         self, name: str, partitions: int = 1, configs: Mapping[str, str] | None = None

@@ -20,9 +20,6 @@ _log = logging.getLogger(__name__)
 _KEY_AND_VERSION = struct.Struct(">hh")
 _READ_BUFFER_BYTES = 1 << 20
 
-#: Turns of the event loop from accepting a connection to serving it: 4, in Python 3.11.
-_TURNS = 10
-
 
 class BrokerServer:
     """Serves one `BrokerState` on 127.0.0.1; to be started and stopped in one event loop."""
@@ -58,9 +55,6 @@ class BrokerServer:
             self._retention.cancel()
         if self._server is not None:
             self._server.close()
-            # What was accepted just now must begin to be served, to be ended in order.
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
         self.state.close()
         connections = list(self._connections)
         for connection in connections:
